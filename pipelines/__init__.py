@@ -1,0 +1,1 @@
+"""How data comes in: contracts, deliveries, the gate, the store, and Dagster around them."""

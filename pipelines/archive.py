@@ -1,0 +1,45 @@
+"""Every delivery as it came, kept by the hash of its bytes."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+CHUNK = 1 << 20
+
+
+def digest(file: Path) -> str:
+    """SHA-256 of a file, streamed."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def keep(archive: Path, file: Path) -> tuple[str, Path]:
+    """Copy ``file`` into the archive, durably, and return its SHA-256 and its place there.
+
+    The hash is of the bytes that were copied, so a file replaced while it is read cannot be archived under another's name.
+    """
+    archive.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=archive, prefix=".arriving-")
+    temporary = Path(name)
+    try:
+        sha = hashlib.sha256()
+        with file.open("rb") as source, os.fdopen(descriptor, "wb") as target:
+            while chunk := source.read(CHUNK):
+                sha.update(chunk)
+                target.write(chunk)
+            target.flush()
+            os.fsync(target.fileno())
+        place = find(archive, sha.hexdigest(), file.suffix.lower())
+        if not place.exists():
+            place.parent.mkdir(exist_ok=True)
+            shutil.move(temporary, place)
+        return sha.hexdigest(), place
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def find(archive: Path, sha256: str, suffix: str) -> Path:
+    """Where a delivery with this hash and file suffix is kept."""
+    return archive / sha256[:2] / f"{sha256}{suffix}"

@@ -1,0 +1,19 @@
+"""The contract of a dataset and the register of all contracts, read from `datasets/`."""
+
+from pipelines.contract.model import Agency, Check, Column, Contract, Rule, Sample, SemanticType
+from pipelines.contract.problem import InvalidRegister, Problem
+from pipelines.contract.register import Register, load_register
+
+__all__ = [
+    "Agency",
+    "Check",
+    "Column",
+    "Contract",
+    "InvalidRegister",
+    "Problem",
+    "Register",
+    "Rule",
+    "Sample",
+    "SemanticType",
+    "load_register",
+]

@@ -1,0 +1,217 @@
+"""The register: every contract under one folder, with the facts said once for all of them."""
+
+import csv
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import sqlglot
+import sqlglot.errors
+import yaml
+from sqlglot import exp
+
+from pipelines.contract.model import Agency, Contract, SemanticType
+from pipelines.contract.odcs import ContractReader
+from pipelines.contract.problem import InvalidRegister, Problem
+from pipelines.contract.yaml_lines import line_of
+
+
+@dataclass(frozen=True)
+class Register:
+    """All contracts by id, agencies by code, domains and semantic types by id."""
+
+    root: Path
+    title: dict[str, str]
+    timezone: str
+    as_of: str
+    contracts: dict[str, Contract]
+    agencies: dict[str, Agency]
+    domains: dict[str, dict[str, str]]
+    semantic_types: dict[str, SemanticType] = field(repr=False)
+
+    def domain_title(self, domain: str, language: str = "vi") -> str:
+        """The domain's title; a domain that `register.yaml` does not know is called by its folder's name."""
+        return self.domains.get(domain, {}).get(language) or domain.replace("-", " ").capitalize()
+
+    @cached_property
+    def by_sql_name(self) -> dict[str, Contract]:
+        return {c.sql_name: c for c in self.contracts.values()}
+
+    @cached_property
+    def upstream(self) -> dict[str, tuple[str, ...]]:
+        """For each derived dataset, the datasets its query reads (parsed from the query)."""
+        return {c.id: self._sources(c) for c in self.contracts.values() if c.query}
+
+    @cached_property
+    def downstream(self) -> dict[str, tuple[str, ...]]:
+        return {dataset: tuple(d for d, sources in self.upstream.items() if dataset in sources) for dataset in self.contracts}
+
+    def _sources(self, contract: Contract) -> tuple[str, ...]:
+        tables = tables_of(contract.query or "")
+        # A query over the ledger reads what every delivery writes: it comes after all delivered datasets.
+        if "kho.ledger" in tables:
+            return tuple(c.id for c in self.contracts.values() if not c.query)
+        return tuple(sorted(self.by_sql_name[t].id for t in tables if t in self.by_sql_name))
+
+    def order(self) -> list[str]:
+        """Ids so that a derived dataset comes after what it reads."""
+        done: dict[str, None] = {}
+
+        def visit(dataset: str) -> None:
+            for source in self.upstream.get(dataset, ()):
+                if source not in done:
+                    visit(source)
+            done.setdefault(dataset)
+
+        for dataset in self.contracts:
+            visit(dataset)
+        return list(done)
+
+
+SYSTEM_TABLES = {"kho.register", "kho.ledger", "kho.agencies"}
+
+
+def tables_of(query: str) -> set[str]:
+    """``schema.table`` names that a query reads (not its CTEs)."""
+    statement = sqlglot.parse_one(query, dialect="duckdb")
+    return {f"{t.db}.{t.name}" for t in statement.find_all(exp.Table) if t.db}
+
+
+def _yaml(file: Path) -> Any:
+    return yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader) if file.exists() else None
+
+
+def _code_list(root: Path, agencies: dict[str, Agency], spec: dict[str, Any], as_of: str) -> tuple[tuple[str, str], ...]:
+    """(code, label) pairs of a code list that are valid on ``as_of`` (ISO date)."""
+    if spec["file"] == "agencies":
+        return tuple((a.code, a.name) for a in agencies.values())
+    path = root / f"{spec['file']}.data.csv"
+    if not path.exists():
+        return ()
+    pairs = []
+    with path.open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            since, until = row.get(spec.get("from", ""), ""), row.get(spec.get("to", ""), "")
+            kept = all(row[k] == v for k, v in spec.get("where", {}).items())
+            if kept and (not since or since <= as_of) and (not until or until > as_of):
+                pairs.append((row[spec["code"]], row[spec["label"]]))
+    return tuple(pairs)
+
+
+def _semantic_types(root: Path, agencies: dict[str, Agency], as_of: str) -> dict[str, SemanticType]:
+    types = {}
+    for name, spec in (_yaml(root / "semantic-types.yaml") or {}).items():
+        labels = _code_list(root, agencies, spec["codeList"], as_of) if "codeList" in spec else ()
+        types[name] = SemanticType(
+            id=name,
+            vi=spec["vi"],
+            en=spec["en"],
+            type=spec["type"],
+            sql_type=spec.get("sqlType"),
+            pattern=spec.get("pattern"),
+            minimum=spec.get("min"),
+            maximum=spec.get("max"),
+            max_length=spec.get("maxLength"),
+            values=tuple(spec.get("values", ())) or tuple(code for code, _ in labels),
+            check=spec.get("check"),
+            personal=spec.get("personal", "none"),
+            unit=spec.get("unit"),
+            example=spec.get("example"),
+            labels=labels,
+        )
+    return types
+
+
+def load_register(root: Path) -> Register:
+    """Read every contract below ``root``; reads files only, no network, database or environment.
+
+    Raises `InvalidRegister` with *all* mistakes found, each with file, line, field and what to write instead.
+    """
+    facts = _yaml(root / "register.yaml") or {}
+    as_of = str(facts.get("codeListsAsOf", "9999-12-31"))
+    agencies = {}
+    for code, spec in (_yaml(root / "agencies.yaml") or {}).items():
+        identifier = spec.get("identifier") or {}
+        agencies[code] = Agency(
+            code=code,
+            name=spec["name"],
+            name_en=spec["nameEn"],
+            kind=spec["kind"],
+            email=spec["email"],
+            phone=spec["phone"],
+            identifier=identifier.get("code"),
+            identifier_scheme=identifier.get("scheme"),
+            identifier_valid_from=identifier.get("validFrom"),
+            identifier_valid_to=identifier.get("validTo"),
+            identifier_derived=bool(identifier.get("derived")),
+        )
+    semantic_types = _semantic_types(root, agencies, as_of)
+    problems: list[Problem] = []
+    contracts: dict[str, Contract] = {}
+    for file in sorted(root.rglob("*.odcs.yaml")):
+        reader = ContractReader(file, root, semantic_types, agencies)
+        problems += reader.problems
+        if reader.contract:
+            contracts[reader.contract.id] = reader.contract
+    register = Register(
+        root=root,
+        title={"vi": facts.get("vi", "Kho dữ liệu dùng chung"), "en": facts.get("en", "Shared data warehouse")},
+        timezone=facts.get("timezone", "UTC"),
+        as_of=as_of,
+        contracts=contracts,
+        agencies=agencies,
+        domains=facts.get("domains") or {},
+        semantic_types=semantic_types,
+    )
+    problems += _across(register, complete=not problems)
+    if problems:
+        raise InvalidRegister(problems)
+    return register
+
+
+def _across(register: Register, *, complete: bool) -> list[Problem]:
+    """Mistakes that show only between contracts: references, queries. Targets are judged when all files were read."""
+    problems = []
+    names: dict[str, str] = {}
+    for contract in register.contracts.values():
+        if contract.sql_name in names:
+            problems.append(
+                Problem(contract.file, 1, "id", f"has the same SQL name as {names[contract.sql_name]}", "rename one of the two files")
+            )
+        names[contract.sql_name] = contract.id
+        for i, column in enumerate(contract.columns):
+            if column.references and complete:
+                dataset, target = column.references
+                other = register.contracts.get(dataset)
+                if other is None or target not in other.by_name:
+                    problems.append(
+                        Problem(
+                            contract.file,
+                            line_of(contract.file, ("schema", 0, "properties", i, "relationships")),
+                            f"schema.properties.{column.name}.relationships",
+                            f"`{dataset}.{target}` does not exist in the register",
+                            "name an existing dataset and column, as <domain>/<dataset>.<column>",
+                        )
+                    )
+        if contract.query:
+            problems += _query_problems(register, contract) if complete else []
+    return problems
+
+
+def _query_problems(register: Register, contract: Contract) -> list[Problem]:
+    file = contract.sibling(".sql")
+    try:
+        tables = tables_of(contract.query or "")
+    except sqlglot.errors.SqlglotError as error:
+        return [Problem(file, 1, "query", f"cannot be read: {str(error).splitlines()[0]}", "write one SELECT in DuckDB's SQL")]
+    return [
+        Problem(file, 1, "query", f"reads `{table}`, which no contract describes", "name tables as domain.dataset with underscores")
+        for table in sorted(tables)
+        if table not in register.by_sql_name and table not in SYSTEM_TABLES
+    ]
+
+
+def with_contract(register: Register, contract: Contract) -> Register:
+    """A copy of the register with one more contract (for drafts and tests)."""
+    return replace(register, contracts={**register.contracts, contract.id: contract})

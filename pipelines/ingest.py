@@ -1,0 +1,323 @@
+"""The whole way of a delivery: archive → gate → one transaction → checks → profile. No Dagster in it.
+
+`ingest` serves Dagster and the command line alike. Bad data is a result (`Outcome`); a broken system is an exception.
+"""
+
+import hashlib
+import json
+import uuid
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from pipelines import archive
+from pipelines.contract import Contract, Register
+from pipelines.gate import Judgement, judge
+from pipelines.outcome import CheckResult, Outcome, Verdict
+from pipelines.sql import literal, quote, quote_name
+from pipelines.store import Release, Store, ensure_fits
+
+SYNTHETIC_MARK = "synthetic"
+"""A file whose name carries this word is synthetic, and so is the release made of it."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A delivery to be judged: where its bytes are, what they are called, whether it came through the drop folder."""
+
+    file: Path
+    name: str
+    sha256: str
+    received_at: datetime
+    dropped: Path | None = None
+    rejudged: bool = False
+
+
+def now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def pending(store: Store, contract: Contract) -> list[Path]:
+    """Files waiting in the dataset's drop folder, oldest first; names that start with `.` or `~` are not yet files."""
+    folder = store.settings.drop / contract.id
+    if not folder.is_dir():
+        return []
+    files = [f for f in folder.iterdir() if f.is_file() and not f.name.startswith((".", "~")) and f.suffix not in (".part", ".tmp")]
+    return sorted(files, key=lambda f: (f.stat().st_mtime_ns, f.name))
+
+
+def ingest(store: Store, register: Register, dataset: str, run_id: str) -> list[Outcome]:
+    """Take in whatever is new for ``dataset``: files in its drop folder, its reference data, its query's inputs,
+    or its last delivery again when the contract's rules changed. One outcome per delivery; `unchanged` when none.
+
+    Raises on infrastructure faults only (disk, catalogue, permissions, a query that cannot run).
+    """
+    contract = register.contracts[dataset]
+    if contract.query:
+        return [_derive(store, register, contract, run_id)]
+    outcomes = []
+    for file in pending(store, contract):
+        received = datetime.fromtimestamp(file.stat().st_mtime, UTC).replace(tzinfo=None)
+        sha, kept = archive.keep(store.settings.archive, file)
+        outcomes.append(_take(store, contract, Arrival(kept, file.name, sha, received, dropped=file), run_id))
+    if outcomes:
+        return outcomes
+    release = store.releases().get(dataset)
+    if contract.reference_data:
+        sha = archive.digest(contract.reference_data)
+        if release is None or (release.sha256, release.fingerprint) != (sha, contract.fingerprint):
+            sha, kept = archive.keep(store.settings.archive, contract.reference_data)
+            return [_take(store, contract, Arrival(kept, contract.reference_data.name, sha, now(), rejudged=True), run_id)]
+    elif release and release.fingerprint != contract.fingerprint and contract.load_mode != "append":
+        again = _last_delivery(store, contract, release.sha256)
+        if again:
+            return [_take(store, contract, again, run_id)]
+    return [_unchanged(store, dataset)]
+
+
+def _unchanged(store: Store, dataset: str) -> Outcome:
+    judged = store.judged(dataset)
+    release = store.releases().get(dataset)
+    if judged is None:
+        return Outcome(dataset, "unchanged")
+    return replace(judged, verdict="unchanged", release=release.number if release else None, rows_total=release.rows if release else 0)
+
+
+def _last_delivery(store: Store, contract: Contract, sha256: str) -> Arrival | None:
+    with store.reader() as connection:
+        row = connection.execute(
+            "SELECT file_name, received_at FROM kho.ledger WHERE dataset = ? AND sha256 = ? ORDER BY finished_at DESC LIMIT 1",
+            [contract.id, sha256],
+        ).fetchone()
+    if row is None:
+        return None
+    kept = archive.find(store.settings.archive, sha256, Path(row[0]).suffix.lower())
+    return Arrival(kept, row[0], sha256, row[1], rejudged=True) if kept.exists() else None
+
+
+def _take(store: Store, contract: Contract, arrival: Arrival, run_id: str) -> Outcome:
+    """Judge one archived delivery and commit what became of it; then, and only then, clear it from the drop folder."""
+    release = store.releases().get(contract.id)
+    judged = store.judged(contract.id)
+    outcome = Outcome(
+        contract.id,
+        "duplicate",
+        arrival.name,
+        arrival.sha256,
+        str(uuid.uuid4()),
+        rows_total=release.rows if release else 0,
+        release=release.number if release else None,
+        synthetic=SYNTHETIC_MARK in arrival.name.lower(),
+        standing=judged.standing if judged else None,
+        checks=judged.checks if judged else (),
+    )
+    started = now()
+    if not arrival.rejudged and _known(store, contract, release, arrival.sha256):
+        with store.transaction(f"{contract.id}: duplicate", _info(outcome, run_id)) as connection:
+            _write_ledger(connection, contract, replace(outcome, release=None), arrival, run_id, started)
+    else:
+        outcome = _judge_and_commit(store, contract, arrival, outcome, release, run_id, started)
+    if arrival.dropped is not None:
+        arrival.dropped.unlink(missing_ok=True)
+    return outcome
+
+
+def _known(store: Store, contract: Contract, release: Release | None, sha256: str) -> bool:
+    if release is None or release.fingerprint != contract.fingerprint:
+        return False
+    return release.sha256 == sha256 or (contract.load_mode == "append" and store.accepted_before(contract.id, sha256))
+
+
+def _judge_and_commit(
+    store: Store, contract: Contract, arrival: Arrival, outcome: Outcome, release: Release | None, run_id: str, started: datetime
+) -> Outcome:
+    store.settings.staging.mkdir(parents=True, exist_ok=True)
+    staging = store.settings.staging / f"{outcome.delivery_id}.parquet"
+    try:
+        with store.gate_connection() as gate:
+            judgement = judge(gate, contract, arrival.file, staging)
+        return _commit(store, contract, judgement, arrival, outcome, release, run_id, started)
+    finally:
+        staging.unlink(missing_ok=True)
+
+
+def _commit(
+    store: Store,
+    contract: Contract,
+    judgement: Judgement,
+    arrival: Arrival,
+    outcome: Outcome,
+    release: Release | None,
+    run_id: str,
+    started: datetime,
+) -> Outcome:
+    number = (release.number if release else 0) + 1
+    verdict: Verdict = "refused" if judgement.refused else "partial" if judgement.rows_quarantined else "accepted"
+    outcome = replace(
+        outcome,
+        verdict=verdict,
+        standing=verdict,
+        checks=(),
+        rows_read=judgement.rows_read,
+        rows_accepted=judgement.rows_accepted,
+        rows_quarantined=judgement.rows_quarantined,
+        reasons=judgement.reasons,
+        release=None if judgement.refused else number,
+    )
+    with store.transaction(f"{contract.id}: {verdict}", _info(outcome, run_id)) as connection:
+        if judgement.accepted:
+            ensure_fits(connection, contract)
+            _load(connection, contract, judgement.accepted, first=release is None)
+            checks = tuple(_check(connection, contract))
+            total = _profile(connection, contract, outcome.delivery_id)
+            outcome = replace(outcome, checks=checks, rows_total=total)
+        if judgement.quarantine:
+            connection.execute(
+                f"INSERT INTO kho.quarantine SELECT ?, ?, row_number, column_name, value, rule, reason_vi, reason_en FROM ({judgement.quarantine})",
+                [outcome.delivery_id, contract.id],
+            )
+        for check in outcome.checks:
+            connection.execute(
+                "INSERT INTO kho.checks VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [outcome.delivery_id, contract.id, check.name, check.violations, check.vi, check.en, now()],
+            )
+        _write_ledger(connection, contract, outcome, arrival, run_id, started)
+    store.remember(outcome, contract.fingerprint)
+    return outcome
+
+
+def _load(connection: duckdb.DuckDBPyConnection, contract: Contract, accepted: str, first: bool) -> None:
+    """Put the accepted rows into the table by the contract's load mode. Delete + insert, never create-or-replace."""
+    table = quote_name(contract.schema, contract.table)
+    names = ", ".join(quote(c.name) for c in contract.columns)
+    if first:
+        pass
+    elif contract.load_mode == "replace":
+        connection.execute(f"DELETE FROM {table}")
+    elif contract.load_mode == "merge":
+        same = " AND ".join(f"{table}.{quote(k)} = incoming.{quote(k)}" for k in contract.key)
+        connection.execute(f"DELETE FROM {table} USING ({accepted}) AS incoming WHERE {same}")
+    elif contract.load_mode == "snapshot":
+        period = quote(period_column(contract))
+        connection.execute(f"DELETE FROM {table} WHERE {period} IN (SELECT DISTINCT {period} FROM ({accepted}))")
+    connection.execute(f"INSERT INTO {table} ({names}) {accepted}")
+
+
+PERIODS = ("ky_thang", "ky_quy", "nam", "tuan", "nam_hoc")
+
+
+def period_column(contract: Contract) -> str:
+    """The column whose values are the periods that a `snapshot` delivery replaces."""
+    keyed = [c for c in contract.columns if c.key]
+    for column in keyed:
+        if column.semantic in PERIODS:
+            return column.name
+    for column in keyed:
+        if column.type in ("date", "timestamp"):
+            return column.name
+    return keyed[0].name
+
+
+def _check(connection: duckdb.DuckDBPyConnection, contract: Contract) -> list[CheckResult]:
+    """The contract's questions to the store, asked inside the load's transaction. A check that cannot run raises."""
+    results = []
+    for check in contract.checks:
+        row = connection.execute(check.sql).fetchone()
+        results.append(CheckResult(check.name, int(row[0]) if row and row[0] is not None else 0, check.vi, check.en))
+    return results
+
+
+def _profile(connection: duckdb.DuckDBPyConnection, contract: Contract, delivery_id: str) -> int:
+    """One scan: per column the missing and (about) distinct values and, where it is no personal data, the extremes."""
+    table = quote_name(contract.schema, contract.table)
+    parts = ["count(*)"]
+    for column in contract.columns:
+        x = quote(column.name)
+        extremes = (
+            f"CAST(min({x}) AS VARCHAR), CAST(max({x}) AS VARCHAR)"
+            if column.personal == "none" and column.semantic != "hinh_hoc"
+            else "NULL, NULL"
+        )
+        parts += [f"count(*) - count({x})", f"approx_count_distinct({x})", extremes]
+    row = connection.execute(f"SELECT {', '.join(parts)} FROM {table}").fetchone()
+    assert row is not None
+    total, values = int(row[0]), row[1:]
+    profile = pa.table(
+        {
+            "column_name": [c.name for c in contract.columns],
+            "nulls": pa.array(values[0::4], pa.int64()),
+            "distinct_count": pa.array(values[1::4], pa.int64()),
+            "minimum": pa.array(values[2::4], pa.string()),
+            "maximum": pa.array(values[3::4], pa.string()),
+        }
+    )
+    connection.register("profile_rows", profile)
+    connection.execute(
+        "INSERT INTO kho.profile SELECT ?, ?, column_name, ?, nulls, distinct_count, minimum, maximum FROM profile_rows",
+        [delivery_id, contract.id, total],
+    )
+    connection.unregister("profile_rows")
+    return total
+
+
+def _info(outcome: Outcome, run_id: str) -> dict[str, str]:
+    return {"run": run_id, "dataset": outcome.dataset, "delivery": outcome.delivery_id, "sha256": outcome.sha256}
+
+
+def _write_ledger(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, outcome: Outcome, arrival: Arrival, run_id: str, started: datetime
+) -> None:
+    reasons = json.dumps([asdict(r) for r in outcome.reasons], ensure_ascii=False)
+    size = arrival.file.stat().st_size if arrival.file.exists() else 0
+    connection.execute(
+        "INSERT INTO kho.ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            outcome.delivery_id, contract.id, arrival.received_at, arrival.name, size, arrival.sha256, outcome.synthetic,
+            run_id, contract.version, contract.fingerprint, outcome.verdict, outcome.rows_read, outcome.rows_accepted,
+            outcome.rows_quarantined, outcome.rows_total, outcome.release, reasons, started, now(),
+        ],
+    )  # fmt: skip
+
+
+def derived_state(register: Register, contract: Contract, releases: dict[str, Release]) -> str:
+    """What a derived dataset was computed from: its query and rules, and the releases that its query reads."""
+    inputs = [(source, releases[source].number) for source in register.upstream[contract.id] if source in releases]
+    return hashlib.sha256(json.dumps([contract.fingerprint, inputs]).encode()).hexdigest()
+
+
+def _derive(store: Store, register: Register, contract: Contract, run_id: str) -> Outcome:
+    """Run a derived dataset's query when what it reads has changed, and take the result in like any delivery."""
+    releases = store.releases()
+    state = derived_state(register, contract, releases)
+    release = releases.get(contract.id)
+    if release and release.sha256 == state:
+        return _unchanged(store, contract.id)
+    delivery_id = str(uuid.uuid4())
+    result = store.settings.staging / f"{delivery_id}.csv"
+    staging = store.settings.staging / f"{delivery_id}.parquet"
+    store.settings.staging.mkdir(parents=True, exist_ok=True)
+    started = now()
+    try:
+        with store.reader() as connection:
+            synthetic = _any_synthetic(connection, list(register.upstream[contract.id]))
+            connection.execute(f"COPY ({(contract.query or '').rstrip().rstrip(';')}) TO {literal(result)} (FORMAT csv, HEADER true)")
+        arrival = Arrival(result, contract.sibling(".sql").name, state, started, rejudged=True)
+        with store.gate_connection() as gate:
+            judgement = judge(gate, contract, result, staging)
+        outcome = Outcome(contract.id, "accepted", arrival.name, state, delivery_id, synthetic=synthetic)
+        return _commit(store, contract, judgement, arrival, outcome, release, run_id, started)
+    finally:
+        result.unlink(missing_ok=True)
+        staging.unlink(missing_ok=True)
+
+
+def _any_synthetic(connection: duckdb.DuckDBPyConnection, datasets: list[str]) -> bool:
+    """A figure computed from synthetic rows is synthetic."""
+    row = connection.execute(
+        "SELECT coalesce(bool_or(synthetic), false) FROM kho.ledger WHERE release IS NOT NULL AND list_contains(?, dataset)",
+        [datasets],
+    ).fetchone()
+    return bool(row and row[0])

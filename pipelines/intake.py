@@ -1,0 +1,55 @@
+"""A warehouse ready to take deliveries: one store, one register, tables prepared once per process."""
+
+from collections.abc import Callable
+
+from pipelines import archive
+from pipelines.contract import Register
+from pipelines.ingest import derived_state, ingest, pending
+from pipelines.outcome import Outcome
+from pipelines.settings import Settings
+from pipelines.store import Store
+
+
+class Intake:
+    """What assets and commands share. ``listeners`` hear every outcome as it comes: progress bars, mostly."""
+
+    def __init__(self, settings: Settings, register: Register) -> None:
+        self.settings, self.register = settings, register
+        self.store = Store(settings)
+        self.listeners: list[Callable[[str, list[Outcome]], None]] = []
+        self._prepared = False
+
+    def prepare(self) -> None:
+        """Bring the store's tables in line with the register (once)."""
+        if not self._prepared:
+            self.store.prepare(self.register)
+            self._prepared = True
+
+    def take(self, dataset: str, run_id: str) -> list[Outcome]:
+        """Take in whatever is new for ``dataset``."""
+        self.prepare()
+        outcomes = ingest(self.store, self.register, dataset, run_id)
+        for listener in self.listeners:
+            listener(dataset, outcomes)
+        return outcomes
+
+    def stale(self) -> dict[str, str]:
+        """Datasets with something to do, and why; derived ones after what they read."""
+        releases = self.store.releases() if self.store.snapshot() else {}
+        found: dict[str, str] = {}
+        for dataset in self.register.order():
+            contract = self.register.contracts[dataset]
+            release = releases.get(dataset)
+            if contract.query:
+                changed = [s for s in self.register.upstream[dataset] if s in found]
+                if changed:
+                    found[dataset] = f"reads {', '.join(changed[:3])}{'…' if len(changed) > 3 else ''}"
+                elif release is None or release.sha256 != derived_state(self.register, contract, releases):
+                    found[dataset] = "its sources have newer releases"
+            elif pending(self.store, contract):
+                found[dataset] = "a delivery is waiting"
+            elif contract.reference_data and (release is None or release.sha256 != archive.digest(contract.reference_data)):
+                found[dataset] = "its reference data is new"
+            elif release and release.fingerprint != contract.fingerprint and contract.load_mode != "append":
+                found[dataset] = "its contract changed"
+        return found

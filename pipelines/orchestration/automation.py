@@ -1,0 +1,102 @@
+"""When assets run: a schedule per update cycle, a sensor on the drop folder, nightly upkeep of the store."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from time import time
+
+import dagster as dg
+
+from pipelines.ingest import pending
+from pipelines.intake import Intake
+from pipelines.orchestration.assets import asset_key
+
+CRON = {
+    "real-time": "0 * * * *",
+    "daily": "0 5 * * *",
+    "weekly": "30 5 * * 1",
+    "monthly": "0 6 2 * *",
+    "quarterly": "30 6 2 1,4,7,10 *",
+    "yearly": "0 7 2 1 *",
+}
+"""Irregular datasets come when they come: the sensor sees them."""
+
+SETTLED_SECONDS = 2
+"""A file that changed less than this ago may still be being written."""
+
+
+def build_schedules(intake: Intake) -> list[dg.ScheduleDefinition]:
+    cycles = {c.cycle for c in intake.register.contracts.values()}
+    return [
+        dg.ScheduleDefinition(
+            name=f"chu_ky_{cycle.replace('-', '_')}",
+            target=dg.AssetSelection.tag("cycle", cycle),
+            cron_schedule=cron,
+            execution_timezone=intake.register.timezone,
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+            description=f"Datasets with update cycle {cycle}",
+        )
+        for cycle, cron in CRON.items()
+        if cycle in cycles
+    ]
+
+
+def build_drop_sensor(intake: Intake) -> dg.SensorDefinition:
+    """One sensor over the whole drop folder; one run for everything that arrived since the last look."""
+
+    @dg.sensor(
+        name="thu_muc_nhan",
+        target=dg.AssetSelection.all(),
+        minimum_interval_seconds=5,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Files that arrived in the drop folder",
+    )
+    def arrivals(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        seen: dict[str, int] = json.loads(context.cursor or "{}")
+        now: dict[str, int] = {}
+        datasets: list[str] = []
+        for dataset, contract in intake.register.contracts.items():
+            for file in pending(intake.store, contract):
+                changed = file.stat().st_mtime_ns
+                name = str(file.relative_to(intake.settings.drop))
+                if changed / 1e9 > time() - SETTLED_SECONDS:
+                    continue
+                now[name] = changed
+                if seen.get(name) != changed and dataset not in datasets:
+                    datasets.append(dataset)
+        context.update_cursor(json.dumps(now))
+        if not datasets:
+            yield dg.SkipReason("No new files")
+            return
+        affected = dict.fromkeys(datasets)
+        for dataset in datasets:
+            affected.update(dict.fromkeys(_downstream(intake, dataset)))
+        yield dg.RunRequest(
+            run_key=hashlib.sha256(json.dumps(sorted(now.items())).encode()).hexdigest(),
+            asset_selection=[asset_key(intake.register.contracts[d]) for d in affected],
+            tags={"kho/cause": "drop"},
+        )
+
+    return arrivals
+
+
+def _downstream(intake: Intake, dataset: str) -> list[str]:
+    found: dict[str, None] = {}
+    for reader in intake.register.downstream[dataset]:
+        found.update(dict.fromkeys([reader, *_downstream(intake, reader)]))
+    return list(found)
+
+
+def build_upkeep(intake: Intake) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
+    @dg.op(pool="store", description="Merge the small files of the ledger and its companions")
+    def compact_ledger() -> None:
+        intake.store.compact_system_tables()
+
+    @dg.job(name="bao_tri_kho", description="Upkeep of the store")
+    def upkeep() -> None:
+        compact_ledger()
+
+    return upkeep, dg.ScheduleDefinition(
+        job=upkeep, cron_schedule="0 2 * * *", execution_timezone=intake.register.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )  # fmt: skip

@@ -1,0 +1,45 @@
+"""Run a selection of datasets through a real Dagster instance, in this process."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import dagster as dg
+
+from pipelines.intake import Intake
+from pipelines.orchestration.assets import asset_key
+from pipelines.settings import PROJECT, Settings
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """``failed`` are datasets whose step raised: a broken system, not bad data."""
+
+    run_id: str
+    success: bool
+    failed: dict[str, str]
+
+
+def use_instance(settings: Settings) -> None:
+    """Point Dagster at this project's instance; an environment that names another is left alone."""
+    settings.dagster.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("DAGSTER_HOME", str(PROJECT))
+    os.environ.setdefault("KHO_DAGSTER", str(settings.dagster))
+
+
+def run(intake: Intake, definitions: dg.Definitions, datasets: Iterable[str]) -> RunResult:
+    """Materialise ``datasets``; a failing one stops only what reads it."""
+    use_instance(intake.settings)
+    keys = {asset_key(intake.register.contracts[d]): d for d in datasets}
+    with dg.DagsterInstance.get() as instance:
+        result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance, asset_selection=list(keys), raise_on_error=False, tags={"kho/cause": "cli"}
+        )
+    failed = {}
+    names = {key.to_python_identifier(): dataset for key, dataset in keys.items()}
+    for event in result.all_events:
+        if event.is_step_failure and event.step_key in names:
+            error = event.step_failure_data.error
+            cause = error.cause if error and error.cause else error
+            failed[names[event.step_key]] = (cause.message if cause else "unknown").strip()
+    return RunResult(result.run_id, result.success, failed)

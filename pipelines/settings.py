@@ -1,0 +1,61 @@
+"""Where things are. Read from the environment once, passed on as a value; nothing else reads the environment."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The folders of one warehouse.
+
+    ``register`` holds the contracts (data, kept in git); ``home`` holds everything the warehouse makes.
+    """
+
+    register: Path
+    home: Path
+
+    @property
+    def catalogue(self) -> Path:
+        """The DuckLake catalogue (SQLite)."""
+        return self.home / "store" / "catalogue.sqlite"
+
+    @property
+    def data(self) -> Path:
+        """The Parquet files of the lake."""
+        return self.home / "store" / "data"
+
+    @property
+    def lock(self) -> Path:
+        """The one file lock around every write transaction."""
+        return self.home / "store" / "writer.lock"
+
+    @property
+    def drop(self) -> Path:
+        """Where agencies put files: ``drop/<domain>/<dataset>/<any file name>``."""
+        return self.home / "drop"
+
+    @property
+    def archive(self) -> Path:
+        """Every delivery as it came, named by its hash."""
+        return self.home / "archive"
+
+    @property
+    def staging(self) -> Path:
+        """Half-made files of running deliveries; safe to delete when nothing runs."""
+        return self.home / "staging"
+
+    @property
+    def dagster(self) -> Path:
+        """Dagster's own storage."""
+        return self.home / "dagster"
+
+
+def settings() -> Settings:
+    """Settings from ``KHO_REGISTER`` and ``KHO_HOME``; by default ``datasets/`` and ``var/`` beside the code."""
+    return Settings(
+        register=Path(os.environ.get("KHO_REGISTER", PROJECT / "datasets")).resolve(),
+        home=Path(os.environ.get("KHO_HOME", PROJECT / "var")).resolve(),
+    )

@@ -1,0 +1,112 @@
+"""Dagster around the pipeline: assets from contracts, through the project's own instance and event storage."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from pipelines.orchestration.assets import GATE_CHECK, asset_key
+from pipelines.orchestration.automation import build_drop_sensor
+from pipelines.orchestration.build import build_defs
+from pipelines.orchestration.event_storage import PooledSqliteEventLogStorage
+from pipelines.orchestration.run import run
+from pipelines.settings import PROJECT
+from tests.warehouse import Warehouse, column, contract
+
+TEAM = "ho-tich/to-cong-tac"
+GOOD = "ma_to,loai\nA,Xã\nB,Phường\n"
+
+
+@pytest.fixture
+def instance(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
+    """The project's own dagster.yaml, its storage in the test's folder."""
+    monkeypatch.setenv("DAGSTER_HOME", str(PROJECT))
+    monkeypatch.setenv("KHO_DAGSTER", str(warehouse.settings.dagster))
+    warehouse.add(
+        contract("ho-tich/thong-ke", [column("loai", required=True, primaryKey=True), column("n", "integer")]),
+        sql="SELECT loai, count(*) AS n FROM ho_tich.to_cong_tac GROUP BY loai",
+    )
+    yield warehouse
+
+
+def test_every_contract_is_an_asset_with_its_facts(instance: Warehouse) -> None:
+    intake = instance.intake()
+    definitions = build_defs(intake)
+    contracts = intake.register.contracts
+    specs = {s.key: s for s in definitions.resolve_all_asset_specs()}
+    assert set(specs) == {asset_key(c) for c in contracts.values()}
+    spec = specs[dg.AssetKey(["ho_tich", "to_cong_tac"])]
+    assert spec.owners == ["team:STP"] and spec.group_name == "ho_tich" and spec.tags["cycle"] == "monthly"
+    assert [c.name for c in spec.metadata["dagster/column_schema"].columns] == [c.name for c in contracts[TEAM].columns]
+    derived = specs[dg.AssetKey(["ho_tich", "thong_ke"])]
+    assert {d.asset_key for d in derived.deps} == {spec.key}
+
+
+def test_a_run_is_recorded_and_read_back(instance: Warehouse) -> None:
+    instance.drop(TEAM, "a.synthetic.csv", GOOD + "C,Sai,\n".replace(",\n", "\n"))
+    intake = instance.intake()
+    result = run(intake, build_defs(intake), intake.register.order())
+    assert result.success and not result.failed
+    assert instance.rows("SELECT * FROM ho_tich.thong_ke ORDER BY loai") == [("Phường", 1), ("Xã", 1)]
+    with dg.DagsterInstance.get() as dagster:
+        assert isinstance(dagster.event_log_storage, PooledSqliteEventLogStorage)
+        event = dagster.get_latest_materialization_event(dg.AssetKey(["ho_tich", "to_cong_tac"]))
+        assert event and event.asset_materialization
+        metadata = event.asset_materialization.metadata
+        assert metadata["rows_quarantined"].value == 1 and metadata["dagster/row_count"].value == 2
+        key = dg.AssetCheckKey(dg.AssetKey(["ho_tich", "to_cong_tac"]), GATE_CHECK)
+        [record] = dagster.event_log_storage.get_asset_check_execution_history(key, limit=5)
+        assert record.event and record.event.dagster_event and not record.event.dagster_event.asset_check_evaluation_data.passed
+
+
+def test_a_broken_dataset_never_stops_the_others(instance: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance.add(contract("y-te/hong", [column("ma", required=True, primaryKey=True)], agency="SYT"))
+    instance.drop(TEAM, "a.csv", GOOD)
+    instance.drop("y-te/hong", "a.csv", "ma\n1\n")
+    intake = instance.intake()
+    monkeypatch.setattr("pipelines.orchestration.assets.RETRIES", dg.RetryPolicy(max_retries=1, delay=0))
+    take = intake.take
+
+    def broken(dataset: str, run_id: str) -> list:
+        if dataset == "y-te/hong":
+            raise OSError("No space left on device")
+        return take(dataset, run_id)
+
+    monkeypatch.setattr(intake, "take", broken)
+    result = run(intake, build_defs(intake), intake.register.order())
+    assert not result.success
+    assert list(result.failed) == ["y-te/hong"] and "No space left" in result.failed["y-te/hong"]
+    assert instance.rows("SELECT count(*) FROM ho_tich.to_cong_tac") == [(2,)]
+
+
+def test_a_refused_delivery_is_a_failed_check_not_a_failed_run(instance: Warehouse) -> None:
+    instance.drop(TEAM, "a.csv", GOOD)
+    intake = instance.intake()
+    run(intake, build_defs(intake), intake.register.order())
+    instance.drop(TEAM, "b.csv", "sai_cot\n1\n")
+    assert run(intake, build_defs(intake), intake.register.order()).success
+    assert instance.rows("SELECT n FROM ho_tich.thong_ke ORDER BY loai") == [(1,), (1,)]
+    assert instance.rows("SELECT outcome FROM kho.ledger WHERE dataset = 'ho-tich/to-cong-tac' ORDER BY finished_at") == [
+        ("accepted",),
+        ("refused",),
+    ]
+
+
+def test_the_sensor_asks_for_what_arrived_and_what_reads_it(instance: Warehouse) -> None:
+    import os
+
+    file: Path = instance.drop(TEAM, "a.csv", GOOD)
+    os.utime(file, (1_700_000_000, 1_700_000_000))
+    intake = instance.intake()
+    sensor = build_drop_sensor(intake)
+    context = dg.build_sensor_context(instance=dg.DagsterInstance.ephemeral(), definitions=build_defs(intake))
+    [request] = sensor.evaluate_tick(context).run_requests or []
+    assert set(request.asset_selection or []) == {dg.AssetKey(["ho_tich", "to_cong_tac"]), dg.AssetKey(["ho_tich", "thong_ke"])}
+    assert not sensor.evaluate_tick(context.with_cursor(context.cursor) if hasattr(context, "with_cursor") else context).run_requests
+
+
+def test_a_schedule_for_each_update_cycle(instance: Warehouse) -> None:
+    definitions = build_defs(instance.intake())
+    assert {s.name for s in definitions.schedules or []} >= {"chu_ky_monthly"}
+    dg.Definitions.validate_loadable(definitions)
