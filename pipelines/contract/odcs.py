@@ -69,7 +69,7 @@ class ContractReader:
     def _choice(self, path: tuple[str | int, ...], value: Any, choices: Any, default: Any = None) -> Any:
         if value is None and default is not None:
             return default
-        if value not in choices:
+        if not isinstance(value, str) or value not in choices:
             near = get_close_matches(str(value), [str(c) for c in choices], 1)
             hint = f"did you mean `{near[0]}`? " if near else ""
             self._problem(
@@ -89,10 +89,30 @@ class ContractReader:
             return str(value)
         return value.strip()
 
+    def _items(self, path: tuple[str | int, ...], raw: Any) -> list[dict[str, Any]]:
+        """A list of mappings; whatever is not one is a mistake and left out."""
+        if raw is None:
+            return []
+        if not isinstance(raw, list):
+            self._problem(path, "is not a list", "write its entries as lines that start with `- `")
+            return []
+        for i, item in enumerate(raw):
+            if not isinstance(item, dict):
+                self._problem((*path, i), "is not a mapping", "write `name: value` pairs")
+        return [item for item in raw if isinstance(item, dict)]
+
+    def _mapping(self, path: tuple[str | int, ...], raw: Any) -> dict[str, Any]:
+        if raw is None:
+            return {}
+        if not isinstance(raw, dict):
+            self._problem(path, "is not a mapping", "write `name: value` pairs")
+            return {}
+        return raw
+
     def _properties(self, path: tuple[str | int, ...], raw: Any, known: set[str]) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for i, item in enumerate(raw or []):
-            if not isinstance(item, dict) or "property" not in item or "value" not in item:
+        for i, item in enumerate(self._items(path, raw)):
+            if not isinstance(item.get("property"), str) or "value" not in item:
                 self._problem((*path, i), "is not a property", "write `- {property: name, value: …}`")
                 continue
             if item["property"] not in known:
@@ -138,10 +158,9 @@ class ContractReader:
                 self._problem((field,), f"`{raw.get(field)}` is not supported", f"write `{field}: {want}`")
         properties = self._properties(("customProperties",), raw.get("customProperties"), DATASET_PROPERTIES)
         where = ("customProperties",)
-        agency = (raw.get("team") or {}).get("name") if isinstance(raw.get("team"), dict) else None
+        agency = self._mapping(("team",), raw.get("team")).get("name")
         self._choice(("team", "name"), agency, self.agencies)
-        description = raw.get("description") if isinstance(raw.get("description"), dict) else {}
-        assert isinstance(description, dict)
+        description = self._mapping(("description",), raw.get("description"))
         schemas = raw.get("schema")
         if not isinstance(schemas, list) or len(schemas) != 1 or not isinstance(schemas[0], dict):
             self._problem(("schema",), "must hold exactly one table", "a dataset is one table: one entry under `schema`")
@@ -161,7 +180,11 @@ class ContractReader:
         threshold = properties.get("quarantineThreshold", 0.1)
         if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
             self._problem(where, f"quarantineThreshold `{threshold}` is not a share", "write a number between 0 and 1, e.g. 0.1")
-        grace = next((s.get("value") for s in raw.get("slaProperties") or [] if s.get("property") == "latency"), 10)
+        promises = self._items(("slaProperties",), raw.get("slaProperties"))
+        grace = next((s.get("value") for s in promises if s.get("property") == "latency"), 10)
+        if not isinstance(grace, int) or grace < 0:
+            self._problem(("slaProperties",), f"latency `{grace}` is not a number of days", "write a whole number such as 10")
+            grace = 10
         contract: dict[str, Any] = dict(  # noqa: C408 - read as the keyword arguments they become
             id=self.id,
             file=self.file,
@@ -182,9 +205,9 @@ class ContractReader:
             load_mode=self._choice(where, properties.get("loadMode"), get_args(LoadMode)),
             delivery=self._choice(where, properties.get("delivery"), DELIVERIES),
             cycle=cycle,
-            grace_days=int(grace),
+            grace_days=grace,
             provenance=self._text(where, properties.get("provenance"), "listed: …, seed or inferred (property provenance)"),
-            keywords=tuple(str(k) for k in properties.get("keywords") or ()),
+            keywords=self._words(where, properties.get("keywords")),
             columns=tuple(columns),
             rules=tuple(rules),
             checks=tuple(checks),
@@ -222,7 +245,7 @@ class ContractReader:
             self._problem((*path, "name"), f"`{name}` is not a column name", "use lower case letters without accents, digits and _")
         properties = self._properties((*path, "customProperties"), raw.get("customProperties"), COLUMN_PROPERTIES)
         semantic_id = properties.get("semanticType")
-        semantic = self.semantic_types.get(semantic_id) if semantic_id else None
+        semantic = self.semantic_types.get(semantic_id) if isinstance(semantic_id, str) else None
         if semantic_id and not semantic:
             self._choice((*path, "customProperties"), semantic_id, self.semantic_types)
         kind = self._choice((*path, "logicalType"), raw.get("logicalType"), tuple(SQL_TYPES))
@@ -230,16 +253,16 @@ class ContractReader:
             self._problem(
                 (*path, "logicalType"), f"`{semantic.id}` is {semantic.type}, not {kind}", f"write `logicalType: {semantic.type}`"
             )
-        options = raw.get("logicalTypeOptions") or {}
+        options = self._mapping((*path, "logicalTypeOptions"), raw.get("logicalTypeOptions"))
         pattern = options.get("pattern") or (semantic.pattern if semantic else None)
         if pattern:
             try:
-                re.compile(pattern)
+                re.compile(str(pattern))
             except re.error as error:
                 self._problem((*path, "logicalTypeOptions", "pattern"), f"is no regular expression: {error}", "correct the pattern")
         values = self._values(path, raw.get("quality")) or (semantic.values if semantic else ())
         references = None
-        for relation in raw.get("relationships") or []:
+        for relation in self._items((*path, "relationships"), raw.get("relationships")):
             target = str(relation.get("to", ""))
             dataset, _, column = target.partition(".")
             references = (dataset, column)
@@ -251,9 +274,9 @@ class ContractReader:
             title_en=self._text((*path, "customProperties"), properties.get("titleEn"), "the English title (property titleEn)"),
             description=self._text((*path, "description"), raw.get("description"), "what the column holds"),
             type=kind or "string",
-            sql_type=raw.get("physicalType") or (semantic.sql_type if semantic else None) or SQL_TYPES.get(kind, "VARCHAR"),
+            sql_type=raw.get("physicalType") or (semantic.sql_type if semantic else None) or SQL_TYPES.get(str(kind), "VARCHAR"),
             required=bool(raw.get("required")) or bool(raw.get("primaryKey")),
-            key=int(raw.get("primaryKeyPosition") or position) if raw.get("primaryKey") else 0,
+            key=(place if isinstance(place := raw.get("primaryKeyPosition"), int) else position) if raw.get("primaryKey") else 0,
             unique=bool(raw.get("unique")),
             semantic=semantic_id,
             personal=self._choice(
@@ -268,15 +291,21 @@ class ContractReader:
             check=semantic.check if semantic else None,
             unit=properties.get("unit") or (semantic.unit if semantic else None),
             references=references,
-            synonyms=tuple(properties.get("synonyms") or ()),
+            synonyms=self._words((*path, "customProperties"), properties.get("synonyms")),
             example=semantic.example if semantic else None,
             sample=properties.get("sample"),
         )
 
+    def _words(self, path: tuple[str | int, ...], raw: Any) -> tuple[str, ...]:
+        if raw is not None and not isinstance(raw, list):
+            self._problem(path, f"`{raw}` is not a list", "write [one, another]")
+            return ()
+        return tuple(str(word) for word in raw or ())
+
     def _values(self, path: tuple[str | int, ...], raw: Any) -> tuple[str, ...]:
-        for i, rule in enumerate(raw or []):
+        for i, rule in enumerate(self._items((*path, "quality"), raw)):
             if rule.get("metric") == "invalidValues":
-                values = (rule.get("arguments") or {}).get("validValues")
+                values = self._mapping((*path, "quality", i, "arguments"), rule.get("arguments")).get("validValues")
                 if not isinstance(values, list) or not values:
                     self._problem((*path, "quality", i), "a closed list has no values", "write `arguments: {validValues: [a, b]}`")
                     return ()
@@ -286,11 +315,11 @@ class ContractReader:
     def _quality(self, raw: Any, names: set[str]) -> tuple[list[Rule], list[Check]]:
         rules: list[Rule] = []
         checks: list[Check] = []
-        for i, item in enumerate(raw or []):
+        for i, item in enumerate(self._items(("schema", 0, "quality"), raw)):
             path = ("schema", 0, "quality", i)
             name = self._text((*path, "name"), item.get("name"), "the rule's name")
             vi = self._text((*path, "description"), item.get("description"), "the reason shown to the clerk, in Vietnamese")
-            props = {p.get("property"): p.get("value") for p in item.get("customProperties") or []}
+            props = {str(p.get("property")): p.get("value") for p in self._items((*path, "customProperties"), item.get("customProperties"))}
             en = str(props.get("descriptionEn") or vi)
             if item.get("type") == "custom" and item.get("engine") == "kho":
                 expression = self._text((*path, "implementation"), item.get("implementation"), "a condition over the row's columns")
@@ -323,7 +352,8 @@ class ContractReader:
             return Sample()
         try:
             sample = Sample(**raw)
-        except TypeError:
+            [*sample.totals.values(), *sample.counts.values(), *sample.columns.values()]
+        except (TypeError, AttributeError):
             self._problem(path, f"sample {raw} is not understood", "known: rows, totals, counts, columns, cover, children")
             return Sample()
         for name in [*sample.totals, *sample.counts, *sample.columns]:

@@ -1,0 +1,122 @@
+"""What the store knows about every dataset: deliveries, check results, column profiles. Plain rows, read once per state."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+import duckdb
+
+from pipelines.outcome import CheckResult, Reason
+from pipelines.store import StoreMissing
+
+LEDGER_DEPTH = 100
+"""Deliveries per dataset that the catalogue shows; older ones stay in `kho.ledger`."""
+
+
+class ReadableStore(Protocol):
+    """The two things the catalogue asks of the store."""
+
+    def reader(self) -> duckdb.DuckDBPyConnection: ...
+
+    def snapshot(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One row of the ledger. Times are UTC; ``release`` is empty when the delivery changed nothing."""
+
+    delivery_id: str
+    received_at: datetime
+    finished_at: datetime
+    file_name: str
+    bytes: int
+    sha256: str
+    synthetic: bool
+    contract_version: str
+    outcome: str
+    rows_read: int
+    rows_accepted: int
+    rows_quarantined: int
+    rows_total: int
+    release: int | None
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What one column of the newest release holds."""
+
+    rows: int
+    nulls: int
+    distinct_count: int
+    minimum: str | None
+    maximum: str | None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The state of the store at one snapshot; everything is empty where nothing was delivered yet."""
+
+    snapshot: int = 0
+    deliveries: dict[str, tuple[Delivery, ...]] = field(default_factory=dict)
+    checks: dict[str, tuple[CheckResult, ...]] = field(default_factory=dict)
+    profiles: dict[str, dict[str, Profile]] = field(default_factory=dict)
+
+
+def read_facts(store: ReadableStore) -> Facts:
+    """All facts as of one snapshot, so that no page mixes two states of the store."""
+    snapshot = store.snapshot()
+    try:
+        connection = store.reader()
+    except StoreMissing:
+        return Facts()
+    try:
+        return _read(connection, snapshot)
+    except duckdb.CatalogException:
+        return Facts(snapshot)  # a store whose system tables are about to be created
+    finally:
+        connection.close()
+
+
+def _read(connection: duckdb.DuckDBPyConnection, snapshot: int) -> Facts:
+    at = f"AT (VERSION => {int(snapshot)})"
+    columns = (
+        "delivery_id, received_at, finished_at, file_name, bytes, sha256, synthetic, contract_version, outcome, "
+        "rows_read, rows_accepted, rows_quarantined, rows_total, release, reasons"
+    )
+    deliveries: dict[str, list[Delivery]] = {}
+    for row in connection.execute(
+        f"""
+        SELECT dataset, {columns}
+        FROM kho.ledger {at}
+        QUALIFY row_number() OVER (PARTITION BY dataset ORDER BY finished_at DESC, release DESC NULLS LAST) <= {LEDGER_DEPTH}
+        ORDER BY dataset, finished_at DESC, release DESC NULLS LAST
+        """
+    ).fetchall():
+        deliveries.setdefault(row[0], []).append(Delivery(*row[1:-1], reasons=_reasons(row[-1])))
+    newest = f"SELECT arg_max(delivery_id, release) FROM kho.ledger {at} WHERE release IS NOT NULL GROUP BY dataset"
+    checks: dict[str, list[CheckResult]] = {}
+    for dataset, *values in connection.execute(
+        f"SELECT dataset, name, violations, vi, en FROM kho.checks {at} WHERE delivery_id IN ({newest}) ORDER BY ALL"
+    ).fetchall():
+        checks.setdefault(dataset, []).append(CheckResult(*values))
+    profiles: dict[str, dict[str, Profile]] = {}
+    for dataset, column, *values in connection.execute(
+        f"""
+        SELECT dataset, column_name, rows, nulls, distinct_count, minimum, maximum
+        FROM kho.profile {at} WHERE delivery_id IN ({newest})
+        """
+    ).fetchall():
+        profiles.setdefault(dataset, {})[column] = Profile(*values)
+    return Facts(
+        snapshot,
+        {dataset: tuple(rows) for dataset, rows in deliveries.items()},
+        {dataset: tuple(rows) for dataset, rows in checks.items()},
+        profiles,
+    )
+
+
+def _reasons(text: str | None) -> tuple[Reason, ...]:
+    found: list[dict[str, Any]] = json.loads(text or "[]")
+    return tuple(Reason(r["rule"], r.get("column") or "", r["count"], r["vi"], r["en"]) for r in found)

@@ -1,0 +1,58 @@
+"""The data dictionary of a dataset as lines that a page can show."""
+
+from dataclasses import dataclass
+
+from catalog.access import Decision
+from catalog.facts import Profile
+from catalog.pages.tags import translate
+from catalog.publish import Entry
+from pipelines.contract import Column, Register, SemanticType
+
+SHOWN_VALUES = 12
+
+
+@dataclass(frozen=True)
+class Line:
+    """One column; ``profile`` is empty where the visitor may not read the column."""
+
+    column: Column
+    semantic: SemanticType | None
+    rules: list[str]
+    values: tuple[str, ...]
+    profile: Profile | None
+    readable: bool
+
+
+def dictionary(register: Register, entry: Entry, decision: Decision, language: str) -> list[Line]:
+    return [_line(register, entry, column, column.name in decision.columns, language) for column in entry.contract.columns]
+
+
+def _line(register: Register, entry: Entry, column: Column, readable: bool, language: str) -> Line:
+    semantic = register.semantic_types.get(column.semantic) if column.semantic else None
+    # A code list of hundreds is named by its semantic type; printing it would bury the column.
+    values = column.values if len(column.values) <= SHOWN_VALUES else ()
+    return Line(column, semantic, _rules(column, language), values, entry.profile.get(column.name) if readable else None, readable)
+
+
+def _rules(column: Column, language: str) -> list[str]:
+    word = lambda key, **values: translate(f"rule.{key}", language, **values)
+    rules = []
+    if column.unique:
+        rules.append(word("unique"))
+    if column.minimum is not None:
+        rules.append(f"≥ {column.minimum}")
+    if column.maximum is not None:
+        rules.append(f"≤ {column.maximum}")
+    if column.min_length is not None:
+        rules.append(word("min_length", n=column.min_length))
+    if column.max_length is not None:
+        rules.append(word("max_length", n=column.max_length))
+    if column.pattern and not column.semantic:
+        rules.append(word("pattern", pattern=column.pattern))
+    if column.check:
+        rules.append(word("checksum"))
+    if len(column.values) > SHOWN_VALUES:
+        rules.append(word("list", n=len(column.values)))
+    if column.example:
+        rules.append(word("example", example=column.example))
+    return rules

@@ -1,0 +1,93 @@
+"""Sample deliveries for a first run: synthetic, labelled so in the file's name, as the contracts say data should look.
+
+One SQL statement per dataset makes all its rows (`table`), from numbered sets of values (`values`) that `plan` deals out;
+`delivery` writes them the way the contract says they arrive. The same seed gives the same bytes.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import duckdb
+
+from pipelines.contract import Contract, Register
+from pipelines.samples.delivery import deliver, suffix
+from pipelines.samples.table import Tables
+from pipelines.settings import Settings
+from pipelines.sql import literal
+
+MARK = "synthetic"
+"""The word in the file's name by which the ledger knows that a delivery is not real."""
+
+
+def make_samples(
+    register: Register,
+    settings: Settings,
+    datasets: Iterable[str] | None = None,
+    scale: float = 1.0,
+    seed: int = 20230630,
+    faults: bool = True,
+    progress: Callable[[str], None] | None = None,
+) -> list[Path]:
+    """Put one sample delivery for every delivered dataset (or for ``datasets``) into the drop folder; the files written.
+
+    Reference datasets get their real data, unlabelled; derived ones nothing. ``scale`` multiplies the rows. With
+    ``faults``, about every fifth spreadsheet or CSV ends in a few rows that the gate must hold back. ``progress`` hears
+    a line per dataset and every warning.
+    """
+    wanted = set(register.contracts if datasets is None else datasets)
+    say = progress or (lambda _: None)
+    written = []
+    with duckdb.connect() as connection:
+        connection.execute("SET autoinstall_known_extensions = false; SET autoload_known_extensions = false")
+        connection.execute(f"SET memory_limit = '700MB'; SET temp_directory = {literal(settings.staging / 'samples')}")
+        tables = Tables(connection, register, seed, scale, say)
+        for contract in _parents_first(register, wanted):
+            if contract.kind == "derived":
+                continue
+            tables.make(contract)
+            if contract.id in wanted:
+                target, name = settings.drop / contract.id, contract.id.split("/")[1]
+                target.mkdir(parents=True, exist_ok=True)
+                if contract.reference_data:
+                    file = target / f"{name}.csv"
+                    _complete(file, lambda unfinished, source=contract.reference_data: shutil.copyfile(source, unfinished))
+                else:
+                    file = target / f"{name}.{MARK}.{suffix(contract)}"
+                    extra = tables.faults(contract) if faults else []
+                    _complete(file, lambda unfinished, c=contract, e=extra: deliver(connection, c, tables.name(c), e, unfinished))
+                say(f"{contract.id}: {file.name}")
+                written.append(file)
+            tables.forget(contract)
+    return written
+
+
+def _complete(file: Path, write: Callable[[Path], object]) -> None:
+    """Write under a name that no sensor takes for a delivery, then rename: a half-written file is never seen."""
+    unfinished = file.with_name(f".{file.name}")
+    try:
+        write(unfinished)
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _parents_first(register: Register, wanted: set[str]) -> list[Contract]:
+    """The wanted contracts and all they refer to, what is referred to first; a circle is cut where it closes."""
+    done: dict[str, Contract] = {}
+    open_: set[str] = set()
+
+    def visit(dataset: str) -> None:
+        contract = register.contracts.get(dataset)
+        if contract is None or dataset in done or dataset in open_:
+            return
+        open_.add(dataset)
+        for column in contract.columns:
+            if column.references:
+                visit(column.references[0])
+        done[dataset] = contract
+
+    for dataset in register.contracts:
+        if dataset in wanted:
+            visit(dataset)
+    return list(done.values())
