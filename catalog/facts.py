@@ -83,18 +83,18 @@ def _read(connection: duckdb.DuckDBPyConnection, snapshot: int) -> Facts:
     at = f"AT (VERSION => {int(snapshot)})"
     columns = (
         "delivery_id, received_at, finished_at, file_name, bytes, sha256, synthetic, contract_version, outcome, "
-        "rows_read, rows_accepted, rows_quarantined, rows_total, release, reasons"
+        "rows_read, rows_accepted, rows_quarantined, rows_total, release"
     )
     deliveries: dict[str, list[Delivery]] = {}
-    for row in connection.execute(
+    for dataset, reasons, *values in connection.execute(
         f"""
-        SELECT dataset, {columns}
+        SELECT dataset, reasons, {columns}
         FROM kho.ledger {at}
         QUALIFY row_number() OVER (PARTITION BY dataset ORDER BY finished_at DESC, release DESC NULLS LAST) <= {LEDGER_DEPTH}
         ORDER BY dataset, finished_at DESC, release DESC NULLS LAST
         """
     ).fetchall():
-        deliveries.setdefault(row[0], []).append(Delivery(*row[1:-1], reasons=_reasons(row[-1])))
+        deliveries.setdefault(dataset, []).append(Delivery(*values, reasons=_reasons(reasons)))  # type: ignore[misc]  # columns end before it
     newest = f"SELECT arg_max(delivery_id, release) FROM kho.ledger {at} WHERE release IS NOT NULL GROUP BY dataset"
     checks: dict[str, list[CheckResult]] = {}
     for dataset, *values in connection.execute(

@@ -5,7 +5,8 @@ One SQL statement per dataset makes all its rows (`table`), from numbered sets o
 """
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -38,9 +39,10 @@ def make_samples(
     wanted = set(register.contracts if datasets is None else datasets)
     say = progress or (lambda _: None)
     written = []
+    settings.staging.mkdir(parents=True, exist_ok=True)
     with duckdb.connect() as connection:
         connection.execute("SET autoinstall_known_extensions = false; SET autoload_known_extensions = false")
-        connection.execute(f"SET memory_limit = '700MB'; SET temp_directory = {literal(settings.staging / 'samples')}")
+        connection.execute(f"SET memory_limit = '300MB'; SET temp_directory = {literal(settings.staging / 'samples')}")
         tables = Tables(connection, register, seed, scale, say)
         for contract in _parents_first(register, wanted):
             if contract.kind == "derived":
@@ -51,22 +53,24 @@ def make_samples(
                 target.mkdir(parents=True, exist_ok=True)
                 if contract.reference_data:
                     file = target / f"{name}.csv"
-                    _complete(file, lambda unfinished, source=contract.reference_data: shutil.copyfile(source, unfinished))
+                    with _complete(file) as unfinished:
+                        shutil.copyfile(contract.reference_data, unfinished)
                 else:
                     file = target / f"{name}.{MARK}.{suffix(contract)}"
-                    extra = tables.faults(contract) if faults else []
-                    _complete(file, lambda unfinished, c=contract, e=extra: deliver(connection, c, tables.name(c), e, unfinished))
+                    with _complete(file) as unfinished:
+                        deliver(connection, contract, tables.name(contract), tables.faults(contract) if faults else [], unfinished)
                 say(f"{contract.id}: {file.name}")
                 written.append(file)
             tables.forget(contract)
     return written
 
 
-def _complete(file: Path, write: Callable[[Path], object]) -> None:
-    """Write under a name that no sensor takes for a delivery, then rename: a half-written file is never seen."""
+@contextmanager
+def _complete(file: Path) -> Iterator[Path]:
+    """A name to write under that no sensor takes for a delivery; renamed at the end: a half-written file is never seen."""
     unfinished = file.with_name(f".{file.name}")
     try:
-        write(unfinished)
+        yield unfinished
         unfinished.replace(file)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ class Chance:
     def skewed(self, what: str, size: int, index: str = "_i") -> str:
         """The same, small numbers more often than large ones."""
         share = f"(hash({index} + {self.salt(what)}) % 1000003 / 1000003.0)"
-        return f"CAST(floor({size} * {share} * {share}) AS BIGINT)"
+        return f"CAST(floor({size} * {share} * {share} * {share}) AS BIGINT)"
 
     def shuffle(self, what: str, size: int, index: str = "_i") -> str:
         """A permutation of 0 … ``size - 1``, evenly spread: any stretch of indexes meets all parts of the range."""

@@ -22,17 +22,14 @@ class Fault:
     untyped: bool = False
 
 
-def plant(contract: Contract, rows: list[int], chance: int) -> list[Fault]:
-    """Two to four faults, or none; ``chance`` is a large number that decides which, ``rows`` are numbers of sound rows."""
-    most = int(min(SHARE, contract.threshold / 2) * len(rows))
+def plant(contract: Contract, rows: int, chance: int) -> list[Fault]:
+    """Two to four faults, or none; ``chance`` is a large number that decides which, the sound rows are numbered from 0 to ``rows - 1``."""
+    most = int(min(SHARE, contract.threshold / 2) * rows)
     kinds = list(_possible(contract))
     if contract.delivery not in ("csv", "xlsx") or chance % ONE_IN or most < 2:
         return []
     start = chance // ONE_IN
-    return [
-        Fault(rows[(start // 7 + n * 37) % len(rows)], *kinds[(start + n) % len(kinds)])
-        for n in range(min(2 + start % 3, most, len(kinds)))
-    ]
+    return [Fault((start // 7 + n * 37) % rows, *kinds[(start + n) % len(kinds)]) for n in range(min(2 + start % 3, most, len(kinds)))]
 
 
 def _possible(contract: Contract) -> Iterator[tuple[str, str, bool]]:

@@ -15,11 +15,13 @@ class Parent:
     name: str
     size: int
 
-    def alias(self, column: Column) -> str:
-        return quote(f"_parent_{column.name}")
-
     def join(self, column: Column) -> str:
-        return f"LEFT JOIN {self.name} AS {self.alias(column)} ON {self.alias(column)}._number = {quote(f'_k_{column.name}')}"
+        return f"LEFT JOIN {self.name} AS {alias(column)} ON {alias(column)}._number = {quote(f'_k_{column.name}')}"
+
+
+def alias(column: Column) -> str:
+    """What a parent is called in the query of the dataset whose column refers to it."""
+    return quote(f"_parent_{column.name}")
 
 
 class Parents:

@@ -1,11 +1,12 @@
 """Which value each row takes of each column, decided per dataset before any row exists: `Plan`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import ceil, prod
 
 from pipelines.contract import Column, Contract, Register
 from pipelines.samples.chance import Chance
-from pipelines.samples.parents import Parents
+from pipelines.samples.parents import Parents, alias
 from pipelines.samples.values import Domain, Values, numbered
 from pipelines.sql import quote
 
@@ -57,8 +58,7 @@ class Planner:
         if refers and (not column.sample or column.sample.startswith("sql:")):
             parent = self.parents.of(column)
             if parent:
-                alias = parent.alias(column)
-                plan.domains[column.name] = Domain(parent.size, lambda _: f"{alias}._value", listed=True)
+                plan.domains[column.name] = Domain(parent.size, _always(f"{alias(column)}._value"), listed=True)
                 plan.joins[column.name] = parent.join(column)
                 return
             assert column.references
@@ -156,6 +156,10 @@ class Planner:
             twin = self.register.contracts[other.references[0]].by_name.get(column.name)
             same = twin and (twin.semantic, twin.sample, twin.values) == (column.semantic, column.sample, column.values)
             if twin and same and (twin.required or not column.required):
-                value = f"{quote(f'_parent_{other.name}')}.{quote(column.name)}"
-                plan.domains[column.name] = replace(plan.domains[column.name], at=lambda _: value)
+                plan.domains[column.name] = replace(plan.domains[column.name], at=_always(f"{alias(other)}.{quote(column.name)}"))
                 return
+
+
+def _always(value: str) -> Callable[[str], str]:
+    """The same SQL whatever the number: what a join brings."""
+    return lambda _: value

@@ -19,9 +19,14 @@ def dependent(contract: Contract, communes: tuple[tuple[str, str], ...], chance:
     for column in contract.columns:
         if column.semantic:
             first.setdefault(column.semantic, column)
+    given = contract.sample.columns
+    dates = (
+        c for c in contract.columns if c.type in ("date", "timestamp") and c.name not in given and not (c.sample or "").startswith("sql:")
+    )
+    received = next(dates, None)
     for column in contract.columns:
-        if not column.sample and not column.key and not column.references and column.name not in contract.sample.columns:
-            related = _related(column, first, communes, chance)
+        if not column.sample and not column.references and column.name not in given:
+            related = _related(column, first, received, communes, chance)
             if related:
                 found[column.name] = related
     for column in contract.columns:
@@ -31,9 +36,15 @@ def dependent(contract: Contract, communes: tuple[tuple[str, str], ...], chance:
     return {name: _repeatable(contract, name, expression, chance) for name, expression in found.items()}
 
 
-def _related(column: Column, first: dict[str, Column], communes: tuple[tuple[str, str], ...], chance: Chance) -> str | None:
-    """An address ends in the row's commune, a point lies at its coordinates, a citizen number tells the year of birth."""
+def _related(
+    column: Column, first: dict[str, Column], received: Column | None, communes: tuple[tuple[str, str], ...], chance: Chance
+) -> str | None:
+    """An address ends in the row's commune, a point lies at its coordinates, a citizen number tells sex and year of birth,
+    a dossier's code the day of receipt. What makes a code unique is left as it is.
+    """
     x = quote(column.name)
+    if column.semantic == "ma_ho_so" and received:
+        return f"coalesce(regexp_replace({x}, '-[0-9]{{6}}-', '-' || strftime({quote(received.name)}, '%y%m%d') || '-'), {x})"
     if column.semantic in ("dia_chi", "dia_chi_ca_nhan") and communes:
         codes, names = zip(*communes, strict=True)
         names_sql = f"[{', '.join(map(literal, names))}]"
@@ -46,7 +57,11 @@ def _related(column: Column, first: dict[str, Column], communes: tuple[tuple[str
         return f"""printf('{{"type": "Point", "coordinates": [%.5f, %.5f]}}', {point})"""
     if column.semantic == "cccd" and "ngay_sinh" in first:
         born = quote(first["ngay_sinh"].name)
-        woman = f"CASE WHEN {quote(first['gioi_tinh'].name)} = 'Nữ' THEN 1 ELSE 0 END" if "gioi_tinh" in first else f"CAST(substr({x}, 4, 1) AS INTEGER) % 2"
+        woman = (
+            f"CASE WHEN {quote(first['gioi_tinh'].name)} = 'Nữ' THEN 1 ELSE 0 END"
+            if "gioi_tinh" in first
+            else f"CAST(substr({x}, 4, 1) AS INTEGER) % 2"
+        )
         century = f"CASE WHEN {born} >= DATE '2000-01-01' THEN 2 ELSE 0 END"
         return f"CASE WHEN {born} IS NULL THEN {x} ELSE substr({x}, 1, 3) || (({century}) + ({woman})) || strftime({born}, '%y') || substr({x}, 7) END"
     return None
@@ -63,7 +78,7 @@ def _repeatable(contract: Contract, name: str, expression: str, chance: Chance) 
                 node.set("expression", exp.cast(exp.paren(node.expression.copy()), "INTEGER", dialect="duckdb"))
                 changed = True
         for n, node in enumerate(list(tree.find_all(exp.Rand))):
-            drawn = exp.maybe_parse(f"({chance.draw(f'random/{name}/{n}', 1_000_003)} / 1000003.0)", dialect="duckdb")
+            drawn = sqlglot.parse_one(f"({chance.draw(f'random/{name}/{n}', 1_000_003)} / 1000003.0)", dialect="duckdb")
             if node is tree:
                 tree = drawn
             else:

@@ -66,8 +66,8 @@ class Tables:
 
     def faults(self, contract: Contract) -> list[Fault]:
         """The faults to plant in the dataset's delivery."""
-        row = self.connection.execute(f"SELECT list(_i ORDER BY _i) FROM {self.name(contract)}").fetchone()
-        return plant(contract, row[0] if row else [], Chance(self.seed, contract.id).salt("faults"))
+        row = self.connection.execute(f"SELECT count(*) FROM {self.name(contract)}").fetchone()
+        return plant(contract, int(row[0]) if row else 0, Chance(self.seed, contract.id).salt("faults"))
 
     def _read(self, contract: Contract) -> None:
         columns = ", ".join(f"TRY_CAST({quote(c.name)} AS {c.sql_type}) AS {quote(c.name)}" for c in contract.columns)
@@ -137,7 +137,9 @@ class Tables:
             value = f"CAST({plan.domains[column.name].at(quote(f'_k_{column.name}'))} AS {column.sql_type})"
         if column.required or needed:
             return value
-        return f"CASE WHEN {chance.draw(f'missing/{column.name}', 100)} < {MISSING_PCT} THEN NULL ELSE {value} END"
+        # Half a pair of coordinates is no use: they are missing together.
+        what = "place" if column.semantic in ("kinh_do", "vi_do") else column.name
+        return f"CASE WHEN {chance.draw(f'missing/{what}', 100)} < {MISSING_PCT} THEN NULL ELSE {value} END"
 
     def _counted(self, column: Column, counts: dict[str, int], chance: Chance) -> str:
         """Each value exactly as often as asked, spread over the rows by a permutation."""
@@ -215,7 +217,7 @@ class Tables:
         self.connection.execute(
             f"""
             CREATE OR REPLACE TABLE {self.name(contract)} AS
-            SELECT _i, {names}
+            SELECT row_number() OVER (ORDER BY _i) - 1 AS _i, {names}
             FROM (SELECT * FROM {relation} WHERE NOT ({" OR ".join(conditions)})
                   QUALIFY row_number() OVER (PARTITION BY {", ".join(map(quote, contract.key))} ORDER BY _i) = 1)
             ORDER BY _i LIMIT {most}

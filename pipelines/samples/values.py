@@ -80,7 +80,9 @@ def numbered(domain: Domain) -> Domain:
     """The same values, and then each again with a number after it: for keys that need more than there are."""
     return Domain(
         domain.size * 100_000,
-        lambda k: f"{domain.at(f'({k} % {domain.size})')} || CASE WHEN {k} < {domain.size} THEN '' ELSE ' ' || ({k} // {domain.size} + 1) END",
+        lambda k: (
+            f"{domain.at(f'({k} % {domain.size})')} || CASE WHEN {k} < {domain.size} THEN '' ELSE ' ' || ({k} // {domain.size} + 1) END"
+        ),
         variety=domain.size,
     )
 
@@ -139,7 +141,9 @@ def periods() -> dict[str, list[str]]:
     """The periods of the horizon, by semantic type."""
     year = LAST_DAY.year
     months = [(LAST_DAY.year, m) for m in range(FIRST_DAY.month, LAST_DAY.month + 1)]
-    weeks = sorted({(d.year, d.week) for n in range((LAST_DAY - FIRST_DAY).days + 1) if (d := (FIRST_DAY + timedelta(n)).isocalendar()).year == year})
+    weeks = sorted(
+        {(d.year, d.week) for n in range((LAST_DAY - FIRST_DAY).days + 1) if (d := (FIRST_DAY + timedelta(n)).isocalendar()).year == year}
+    )
     school = year if LAST_DAY.month > 8 else year - 1
     return {
         "ky_thang": [f"{y}{m:02}" for y, m in months],
@@ -207,8 +211,8 @@ class Values:
             low, high = rest.split("..")
             return numbers(low, high, column.sql_type, column.type == "integer")
         if kind == "date":
-            low, high = map(date.fromisoformat, rest.split(".."))
-            return moments(low, high, bool(column.key)) if column.type == "timestamp" else days(low, high)
+            first, last = map(date.fromisoformat, rest.split(".."))
+            return moments(first, last, bool(column.key)) if column.type == "timestamp" else days(first, last)
         if kind == "words":
             found = [w.strip().strip("'\"") for w in rest.strip().strip("[]").split(",")]
             return of([w for w in found if w], column.sql_type)
@@ -245,8 +249,7 @@ class Values:
             street = lambda k: f"'Số ' || ({k} % 300 + 1) || ' ' || {chosen(words.STREET, f'({k} // 300) % {len(words.STREET)}')}"
             return Domain(300 * len(words.STREET), street)
         if column.semantic == "ngay_sinh":
-            low, high = _clip(date(1940, 1, 1), date(2004, 12, 31), column)
-            return lasting(days(low, high))
+            return lasting(days(*_clip(date(1940, 1, 1), date(2004, 12, 31), column)))
         maker = SEMANTIC.get(column.semantic or "")
         return maker(example) if maker else None
 
@@ -254,8 +257,8 @@ class Values:
         if column.type == "boolean":
             return of([True, False], "BOOLEAN", skewed=True, stable=False)
         if column.type in ("date", "timestamp"):
-            low, high = _span(column)
-            return moments(low, high, bool(column.key)) if column.type == "timestamp" else days(low, high)
+            first, last = _span(column)
+            return moments(first, last, bool(column.key)) if column.type == "timestamp" else days(first, last)
         if column.type in ("integer", "number"):
             low = column.minimum if column.minimum is not None else 0
             high = column.maximum if column.maximum is not None else float(low) + 1000
@@ -314,7 +317,10 @@ SEMANTIC: dict[str, Callable[[str], Domain]] = {
     "email_co_quan": lambda _: Domain(10**6, lambda k: f"'vanthu' || {k} || '@example.vn'", variety=500),
     "url": lambda _: Domain(10**6, lambda k: f"'https://www' || {k} || '.example.vn'"),
     "bien_so_xe": lambda example: Domain(
-        2_000_000, lambda k: f"'{example[:2] or '29'}' || {chosen(tuple('ABCDFGHKLMNPSTUVXYZE'), f'{k} // 100000')} || '-' || {padded(f'{k} % 100000', 5)}"
+        2_000_000,
+        lambda k: (
+            f"'{example[:2] or '29'}' || {chosen(tuple('ABCDFGHKLMNPSTUVXYZE'), f'{k} // 100000')} || '-' || {padded(f'{k} % 100000', 5)}"
+        ),
     ),
     "bhxh": lambda example: Domain(10**8, lambda k: f"'{example[:2] or '01'}' || {padded(k, 8)}"),
     "the_bhyt": lambda example: Domain(
@@ -330,16 +336,21 @@ SEMANTIC: dict[str, Callable[[str], Domain]] = {
     "quoc_gia": lambda _: of(words.COUNTRY, skewed=True),
     "ma_hs": lambda _: of(words.GOODS),
     "ma_dinh_danh": lambda example: Domain(
-        10_000, lambda k: f"'000.' || {padded(f'{k} // 100', 2)} || '.' || {padded(f'{k} % 100', 2)} || '.{example.rpartition('.')[2] or 'H00'}'"
+        10_000,
+        lambda k: f"'000.' || {padded(f'{k} // 100', 2)} || '.' || {padded(f'{k} % 100', 2)} || '.{example.rpartition('.')[2] or 'H00'}'",
     ),
     "so_van_ban": lambda _: Domain(
-        10**7, lambda k: f"({k} // {len(words.DOCUMENT)} + 1) || '/' || {chosen(words.DOCUMENT, f'{k} % {len(words.DOCUMENT)}')}", variety=4000
+        10**7,
+        lambda k: f"({k} // {len(words.DOCUMENT)} + 1) || '/' || {chosen(words.DOCUMENT, f'{k} % {len(words.DOCUMENT)}')}",
+        variety=4000,
     ),
-    "ma_tthc": lambda _: Domain(20_000, lambda k: f"(1 + {k} % 2) || '.' || {padded(f'{k} // 2', 6)}", variety=400),
-    # Agency, day of receipt, number of that day.
+    "ma_tthc": lambda _: Domain(200_000, lambda k: f"(1 + {k} % 2) || '.' || {padded(f'{k} // 2 + 1', 6)}", variety=400),
+    # Agency, day of receipt (`related` makes it the row's), number.
     "ma_ho_so": lambda example: Domain(
-        DAYS * 10**7,
-        lambda k: f"'{example.split('-')[0] or 'H00.01'}-' || strftime(DATE '{FIRST_DAY}' + CAST({k} % {DAYS} AS INTEGER), '%y%m%d') || '-' || {padded(f'{k} // {DAYS} + 1', 4)}",
+        10**8 - 1,
+        lambda k: (
+            f"'{example.split('-')[0] or 'H00.01'}-' || strftime({days(FIRST_DAY, LAST_DAY).at(f'{k} % {DAYS}')}, '%y%m%d') || '-' || {padded(f'{k} + 1', 4)}"
+        ),
         running=True,
     ),
 }

@@ -1,0 +1,16 @@
+SELECT
+    code AS ma_co_quan,
+    identifier AS ma_dinh_danh,
+    identifier_scheme AS quy_chuan,
+    CASE WHEN identifier IS NOT NULL THEN identifier_derived END AS suy_ra,
+    name AS ten_don_vi,
+    name_en AS ten_en,
+    kind AS loai,
+    CAST(NULL AS VARCHAR) AS ma_cha,
+    CAST(NULL AS VARCHAR) AS dia_chi,
+    nullif(email, '') AS email,
+    nullif(phone, '') AS dien_thoai,
+    CAST(NULL AS VARCHAR) AS so_quyet_dinh,
+    identifier_valid_from AS ngay_hieu_luc,
+    identifier_valid_to AS ngay_het_hieu_luc
+FROM kho.agencies
