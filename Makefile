@@ -26,8 +26,8 @@ bench: $(VENV)/dev.ok  ## measure, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
 lock: $(VENV)/dev.ok  ## pin anew, after a change of pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements-dev.lock
 
 $(VENV)/run.ok: requirements.lock pyproject.toml
 	@echo "Installing into $(VENV) …"

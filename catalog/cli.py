@@ -295,12 +295,17 @@ def status(as_json: JsonOption = False) -> None:
     table = Table("dataset", "release", "rows", "quality", "freshness", "to do")
     for row in rows:
         table.add_row(
-            row["dataset"], str(row["release"] or "–"), f"{row['rows'] or 0:,}", row["quality"], row["freshness"], row["waiting"] or ""
+            str(row["dataset"]),
+            str(row["release"] or "–"),
+            f"{row['rows'] or 0:,}",
+            str(row["quality"]),
+            str(row["freshness"]),
+            str(row["waiting"] or ""),
         )
     out.print(table)
-    loaded = sum(1 for r in rows if r["release"])
+    loaded = sum(1 for e in catalogue.entries.values() if e.release_number)
     console.print(
-        f"{len(rows)} datasets, {loaded} with data, {sum(r['rows'] or 0 for r in rows):,} rows, {len(waiting)} with something to do"
+        f"{len(rows)} datasets, {loaded} with data, {sum(e.rows or 0 for e in catalogue.entries.values()):,} rows, {len(waiting)} with something to do"
     )
 
 

@@ -71,7 +71,17 @@ def application(kho: Settings, live: Live | None = None) -> Callable[..., Any]:
 
 def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, threads: int = 8) -> None:
     """Serve until interrupted."""
-    _Server(settings, {"bind": f"{host}:{port}", "workers": 1, "threads": threads, "worker_class": "gthread", "timeout": 120, "control_socket_disable": True}).run()
+    _Server(
+        settings,
+        {
+            "bind": f"{host}:{port}",
+            "workers": 1,
+            "threads": threads,
+            "worker_class": "gthread",
+            "timeout": 120,
+            "control_socket_disable": True,
+        },
+    ).run()
 
 
 class _Server(BaseApplication):

@@ -39,9 +39,7 @@ class Refused(Exception):
 def decide(visitor: Visitor, contract: Contract) -> Decision:
     """What ``visitor`` may read of a dataset. Denies by default, per dataset and per column."""
     if contract.status != "active":
-        return _refusal(
-            "Bộ dữ liệu chưa có hiệu lực hoặc đã ngừng cung cấp.", "The dataset is not in force or no longer provided."
-        )
+        return _refusal("Bộ dữ liệu chưa có hiệu lực hoặc đã ngừng cung cấp.", "The dataset is not in force or no longer provided.")
     if contract.access == "shared":
         return _refusal(
             "Dữ liệu chia sẻ giữa các cơ quan nhà nước, không công bố rộng rãi.",

@@ -268,7 +268,9 @@ def releases(request: HttpRequest, domain: str, dataset: str) -> list[dict[str, 
         "`fields=a,b` chooses columns, `sort=a,-b` orders. Only columns that the visitor may read can be named."
     ),
 )
-def rows(request: HttpRequest, domain: str, dataset: str, limit: Limit = 100, offset: Offset = 0, fields: str = "", sort: str = "") -> dict[str, Any]:
+def rows(
+    request: HttpRequest, domain: str, dataset: str, limit: Limit = 100, offset: Offset = 0, fields: str = "", sort: str = ""
+) -> dict[str, Any]:
     entry = _entry(request, domain, dataset)
     selection = Selection.of(
         entry,

@@ -89,9 +89,7 @@ class Selection:
 
     def sql(self, snapshot: int, expressions: dict[str, str] | None = None, *, ordered: bool = True) -> tuple[str, list[Any]]:
         """The query and its bound values. ``expressions`` may rewrite single columns for a format."""
-        wanted = ", ".join(
-            f"{(expressions or {}).get(name, quote(name))} AS {quote(name)}" for name in self.columns
-        )
+        wanted = ", ".join(f"{(expressions or {}).get(name, quote(name))} AS {quote(name)}" for name in self.columns)
         where, values = self._where()
         query = f"SELECT {wanted} FROM {self._table(snapshot)}{where}"
         if ordered:
@@ -156,7 +154,9 @@ class Reader:
             row = cursor.execute(*selection.count_sql(self.catalogue.snapshot)).fetchone()
             return int(row[0]) if row else 0
 
-    def batches(self, selection: Selection, expressions: dict[str, str] | None = None, *, as_json: bool = False) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, selection: Selection, expressions: dict[str, str] | None = None, *, as_json: bool = False
+    ) -> Iterator[pa.RecordBatch]:
         """The selection batch by batch, in storage order: sorting would hold the whole table in memory."""
         query, values = selection.sql(self.catalogue.snapshot, expressions, ordered=False)
         if as_json:

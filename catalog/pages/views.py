@@ -82,6 +82,7 @@ def search(request: HttpRequest) -> HttpResponse:
 
 def _choices(catalogue: Catalogue, facet: str, counts: Any, chosen: list[str], language: str) -> list[dict[str, Any]]:
     """A facet's values with their counts; a chosen value stays even when it leaves nothing."""
+
     def label(value: str) -> str:
         if facet == "domain":
             return catalogue.register.domain_title(value, language)

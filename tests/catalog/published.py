@@ -18,7 +18,13 @@ SEMANTIC_TYPES = {
     "suc_khoe": {"vi": "Thông tin sức khỏe", "en": "Health information", "type": "string", "personal": "sensitive"},
 }
 AGENCIES = {
-    "STP": {"name": "Sở Tư pháp", "nameEn": "Department of Justice", "kind": "department", "email": "stp@tinh.gov.vn", "phone": "02723000001"},
+    "STP": {
+        "name": "Sở Tư pháp",
+        "nameEn": "Department of Justice",
+        "kind": "department",
+        "email": "stp@tinh.gov.vn",
+        "phone": "02723000001",
+    },
     "SYT": {"name": "Sở Y tế", "nameEn": "Department of Health", "kind": "department", "email": "syt@tinh.gov.vn", "phone": "02723000002"},
 }
 
@@ -38,7 +44,9 @@ PLAIN = [column("ma", key=True), column("ten"), column("so_luong", "integer"), c
 PERSONAL = [column("ma", key=True), column("ten"), column("ho_ten", semantic="ho_ten"), column("benh", semantic="suc_khoe")]
 
 
-def contract(id: str, title: str, *, access: str = "open", personal: str = "none", columns: list = PLAIN, agency: str = "STP", **more: str) -> dict:
+def contract(
+    id: str, title: str, *, access: str = "open", personal: str = "none", columns: list = PLAIN, agency: str = "STP", **more: str
+) -> dict:
     domain, name = id.split("/")
     properties = {
         "nameEn": title.upper(), "descriptionEn": "A dataset.", "access": access, "personalData": personal, "licence": "CC-BY-4.0",
@@ -106,10 +114,14 @@ def deliver(store: Store, id: str, rows: list[tuple], release: int | None = 1, o
         if outcome != "accepted":
             for name in names:
                 value = SECRETS.get(name, "giá trị hỏng")
-                connection.execute("INSERT INTO kho.quarantine VALUES (?, ?, 7, ?, ?, 'pattern', 'sai mẫu', 'wrong')", [delivery, id, name, value])
+                connection.execute(
+                    "INSERT INTO kho.quarantine VALUES (?, ?, 7, ?, ?, 'pattern', 'sai mẫu', 'wrong')", [delivery, id, name, value]
+                )
         if release:
             violations = more.get("violations", 0)
-            connection.execute("INSERT INTO kho.checks VALUES (?, ?, 'khong_trung', ?, 'Mã không trùng', 'unique', ?)", [delivery, id, violations, now])
+            connection.execute(
+                "INSERT INTO kho.checks VALUES (?, ?, 'khong_trung', ?, 'Mã không trùng', 'unique', ?)", [delivery, id, violations, now]
+            )
         held = 2 if outcome != "accepted" else 0
         connection.execute(
             f"INSERT INTO kho.ledger VALUES ({', '.join('?' * 19)})",

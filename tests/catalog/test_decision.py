@@ -34,7 +34,9 @@ def doors(id):
     yield f"/datasets/{id}"
     yield f"/datasets/{id}?lang=en"
     yield from (f"/datasets/{id}/download.{form}" for form in FORMS)
-    yield from (f"/api/v1/datasets/{id}{rest}" for rest in ("", "/schema", "/releases", "/rows", "/rows?fields=ho_ten", "/rows?fields=benh"))
+    yield from (
+        f"/api/v1/datasets/{id}{rest}" for rest in ("", "/schema", "/releases", "/rows", "/rows?fields=ho_ten", "/rows?fields=benh")
+    )
     yield f"/api/v1/datasets/{id}/rows?" + urlencode({"benh__gte": "A"})
     yield f"/api/v1/datasets/{id}/rows?sort=-benh"
 

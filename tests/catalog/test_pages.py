@@ -61,7 +61,9 @@ def test_nonsense_finds_nothing_and_says_so(client):
     assert "Không tìm thấy" in client.get("/search?q=xyzzyqwk").content.decode()
 
 
-@pytest.mark.parametrize("query", ["page=0", "page=9999999999", "page=x", "page=²", "access=%3Cscript%3E", "sort=x", "q=%00", "quality=zzz"])
+@pytest.mark.parametrize(
+    "query", ["page=0", "page=9999999999", "page=x", "page=²", "access=%3Cscript%3E", "sort=x", "q=%00", "quality=zzz"]
+)
 def test_a_strange_address_is_no_error(client, query):
     response = client.get(f"/search?{query}")
     assert response.status_code == 200

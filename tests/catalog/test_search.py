@@ -39,13 +39,14 @@ def test_right_dataset_comes_first(index, text, wanted):
 
 
 @pytest.mark.parametrize(
-    ("text", "domain"), [("dang ky kinh doanh", "dang-ky-kinh-doanh"), ("dang ky kinh doan", "dang-ky-kinh-doanh"), ("1022", "tong-dai-1022")]
+    ("text", "domain"),
+    [("dang ky kinh doanh", "dang-ky-kinh-doanh"), ("dang ky kinh doan", "dang-ky-kinh-doanh"), ("1022", "tong-dai-1022")],
 )
 def test_right_domain_comes_first(index, text, domain):
     assert index.search(text)[0].startswith(f"{domain}/")
 
 
-@pytest.mark.parametrize("text", ["xyzzyqwk", "", "   ", "?!", "asdkjh qwe", "a" * 5000, "\x00", "(*) :^\""])
+@pytest.mark.parametrize("text", ["xyzzyqwk", "", "   ", "?!", "asdkjh qwe", "a" * 5000, "\x00", '(*) :^"'])
 def test_nonsense_finds_nothing(index, text):
     assert index.search(text) == []
 

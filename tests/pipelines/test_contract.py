@@ -59,7 +59,13 @@ def test_all_mistakes_are_told_at_once_with_their_lines(warehouse: Warehouse) ->
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("", "empty"), ("a: [", "not valid YAML"), ("- 1\n- 2", "not a mapping"), ("id: x\nschema: 3", "exactly one table"), ("\t", "not valid YAML")],
+    [
+        ("", "empty"),
+        ("a: [", "not valid YAML"),
+        ("- 1\n- 2", "not a mapping"),
+        ("id: x\nschema: 3", "exactly one table"),
+        ("\t", "not valid YAML"),
+    ],
 )
 def test_a_file_that_is_no_contract_is_explained(warehouse: Warehouse, text: str, said: str) -> None:
     (warehouse.settings.register / "ho-tich/hong.odcs.yaml").write_text(text, encoding="utf-8")
@@ -67,7 +73,9 @@ def test_a_file_that_is_no_contract_is_explained(warehouse: Warehouse, text: str
 
 
 JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=8), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3), max_leaves=6
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
 )
 
 
