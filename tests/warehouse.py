@@ -35,7 +35,9 @@ def column(name: str, kind: str = "string", **fields: Any) -> dict[str, Any]:
     if values := fields.pop("values", None):
         made["quality"] = [{"type": "library", "metric": "invalidValues", "arguments": {"validValues": values}, "mustBe": 0}]
     if to := fields.pop("references", None):
-        made["relationships"] = [{"type": "foreignKey", "to": to}]
+        dataset, _, target = to.partition(".")
+        table = dataset.rpartition("/")[2].replace("-", "_")
+        made["relationships"] = [{"type": "foreignKey", "to": f"../{dataset}.odcs.yaml#/schema/{table}/properties/{target}"}]
     return made | fields | {"customProperties": properties}
 
 

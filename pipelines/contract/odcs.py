@@ -50,6 +50,8 @@ RULE_NODES = (
     exp.Round, exp.Length, exp.Coalesce, exp.Case, exp.If, exp.Like, exp.Tuple, exp.StartsWith, exp.Substring,
 )  # fmt: skip
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+REFERENCE = re.compile(r"\.\./(?P<dataset>[a-z0-9-]+/[a-z0-9-]+)\.odcs\.yaml#/schema/[a-z0-9_]+/properties/(?P<column>[a-z0-9_]+)")
+"""ODCS's fully qualified reference, from a contract's file to a column in another's."""
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -263,9 +265,14 @@ class ContractReader:
         values = self._values(path, raw.get("quality")) or (semantic.values if semantic else ())
         references = None
         for relation in self._items((*path, "relationships"), raw.get("relationships")):
-            target = str(relation.get("to", ""))
-            dataset, _, column = target.partition(".")
-            references = (dataset, column)
+            if target := REFERENCE.fullmatch(str(relation.get("to", ""))):
+                references = (target["dataset"], target["column"])
+            else:
+                self._problem(
+                    (*path, "relationships"),
+                    f"`{relation.get('to')}` names no column",
+                    "write `to: ../<domain>/<dataset>.odcs.yaml#/schema/<table>/properties/<column>`",
+                )
         low, high = options.get("minimum"), options.get("maximum")
         first = lambda own, inherited: own if own is not None else inherited
         return Column(

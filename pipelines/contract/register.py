@@ -191,7 +191,7 @@ def _across(register: Register, *, complete: bool) -> list[Problem]:
                             line_of(contract.file, ("schema", 0, "properties", i, "relationships")),
                             f"schema.properties.{column.name}.relationships",
                             f"`{dataset}.{target}` does not exist in the register",
-                            "name an existing dataset and column, as <domain>/<dataset>.<column>",
+                            "name an existing dataset and column: `to: ../<domain>/<dataset>.odcs.yaml#/schema/<table>/properties/<column>`",
                         )
                     )
         if contract.query:
