@@ -259,7 +259,7 @@ class ContractReader:
         pattern = options.get("pattern") or (semantic.pattern if semantic else None)
         if pattern:
             try:
-                re.compile(str(pattern))
+                re.compile(f"^(?:{pattern})$")
             except re.error as error:
                 self._problem((*path, "logicalTypeOptions", "pattern"), f"is no regular expression: {error}", "correct the pattern")
         values = self._values(path, raw.get("quality")) or (semantic.values if semantic else ())

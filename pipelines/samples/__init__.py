@@ -4,7 +4,6 @@ One SQL statement per dataset makes all its rows (`table`), from numbered sets o
 `delivery` writes them the way the contract says they arrive. The same seed gives the same bytes.
 """
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +31,7 @@ def make_samples(
 ) -> list[Path]:
     """Put one sample delivery for every delivered dataset (or for ``datasets``) into the drop folder; the files written.
 
-    Reference datasets get their real data, unlabelled; derived ones nothing. ``scale`` multiplies the rows. With
+    Reference datasets are read from the register itself and derived ones computed: neither gets a file. ``scale`` multiplies the rows. With
     ``faults``, about every fifth spreadsheet or CSV ends in a few rows that the gate must hold back. ``progress`` hears
     a line per dataset and every warning.
     """
@@ -48,17 +47,12 @@ def make_samples(
             if contract.kind == "derived":
                 continue
             tables.make(contract)
-            if contract.id in wanted:
+            if contract.id in wanted and contract.kind == "delivered":
                 target, name = settings.drop / contract.id, contract.id.split("/")[1]
                 target.mkdir(parents=True, exist_ok=True)
-                if contract.reference_data:
-                    file = target / f"{name}.csv"
-                    with _complete(file) as unfinished:
-                        shutil.copyfile(contract.reference_data, unfinished)
-                else:
-                    file = target / f"{name}.{MARK}.{suffix(contract)}"
-                    with _complete(file) as unfinished:
-                        deliver(connection, contract, tables.name(contract), tables.faults(contract) if faults else [], unfinished)
+                file = target / f"{name}.{MARK}.{suffix(contract)}"
+                with _complete(file) as unfinished:
+                    deliver(connection, contract, tables.name(contract), tables.faults(contract) if faults else [], unfinished)
                 say(f"{contract.id}: {file.name}")
                 written.append(file)
             tables.forget(contract)

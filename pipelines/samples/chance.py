@@ -15,16 +15,16 @@ class Chance:
     def salt(self, what: str) -> int:
         return int.from_bytes(blake2b(f"{self.seed}/{self.dataset}/{what}".encode(), digest_size=6).digest())
 
-    def draw(self, what: str, size: int, index: str = "_i") -> str:
+    def draw(self, what: str, size: int, index: str = "row_index") -> str:
         """A number from 0 to ``size - 1``, the same for the same ``index``."""
         return f"CAST(hash({index} + {self.salt(what)}) % {size} AS BIGINT)"
 
-    def skewed(self, what: str, size: int, index: str = "_i") -> str:
+    def skewed(self, what: str, size: int, index: str = "row_index") -> str:
         """The same, small numbers more often than large ones."""
         share = f"(hash({index} + {self.salt(what)}) % 1000003 / 1000003.0)"
         return f"CAST(floor({size} * {share} * {share} * {share}) AS BIGINT)"
 
-    def shuffle(self, what: str, size: int, index: str = "_i") -> str:
+    def shuffle(self, what: str, size: int, index: str = "row_index") -> str:
         """A permutation of 0 … ``size - 1``, evenly spread: any stretch of indexes meets all parts of the range."""
         salt = self.salt(what)
         step = max((int(size * 0.6180339887) + salt % 97) % size, 1)

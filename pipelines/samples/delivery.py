@@ -40,8 +40,8 @@ def _rows(contract: Contract, table: str, faults: list[Fault]) -> str:
             if changed and column.name == changed.column:
                 value = changed.value
             values.append(f"{value} AS {quote(column.name)}")
-        where = f"WHERE _i = {changed.row}" if changed else ""
-        order = "0" if changed else f"row_number() OVER (ORDER BY {', '.join(map(quote, contract.key))}, _i)"
+        where = f"WHERE row_index = {changed.row}" if changed else ""
+        order = "0" if changed else f"row_number() OVER (ORDER BY {', '.join(map(quote, contract.key))}, row_index)"
         return f"SELECT {', '.join(values)}, {part} AS _part, {order} AS _order FROM {table} {where}"
 
     parts = [select(0, None), *(select(n, fault) for n, fault in enumerate(faults, 1))]

@@ -50,10 +50,10 @@ class Parents:
                 f"""
                 CREATE TABLE {name} AS
                 SELECT row_number() OVER (ORDER BY _row) - 1 AS _number, {quote(target)} AS _value, *
-                FROM (SELECT * RENAME (_i AS _row)
+                FROM (SELECT * RENAME (row_index AS _row)
                       FROM {quote(dataset)}
                       WHERE {quote(target)} IS NOT NULL {allowed}
-                      QUALIFY row_number() OVER (PARTITION BY {quote(target)} ORDER BY _i) = 1)
+                      QUALIFY row_number() OVER (PARTITION BY {quote(target)} ORDER BY row_index) = 1)
                 """
             )
             row = self.connection.execute(f"SELECT count(*) FROM {name}").fetchone()

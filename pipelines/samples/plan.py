@@ -15,14 +15,14 @@ from pipelines.sql import quote
 class Plan:
     """How one dataset is made.
 
-    ``source`` is SQL for the rows: `_i` numbers them, `_j` the children of one parent. ``thing`` is SQL for `_e`, the
+    ``source`` is SQL for the rows: `row_index` numbers them, `_j` the children of one parent. ``thing`` is SQL for `_e`, the
     number of what the row is about: the row itself, or the same thing again in each period. ``numbers`` gives, per
     column, SQL for the number of its value in ``domains``.
     """
 
     rows: int
     source: str = ""
-    thing: str = "_i"
+    thing: str = "row_index"
     numbers: dict[str, str] = field(default_factory=dict)
     domains: dict[str, Domain] = field(default_factory=dict)
     joins: dict[str, str] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Planner:
                 plan.numbers[column.name] = self._number(plan, column)
         for column in contract.columns:
             self._like_parent(plan, column)
-        plan.source = plan.source or f"SELECT range AS _i, 0 AS _j FROM range({plan.rows})"
+        plan.source = plan.source or f"SELECT range AS row_index, 0 AS _j FROM range({plan.rows})"
         return plan
 
     def _domain(self, plan: Plan, column: Column) -> None:
@@ -76,7 +76,7 @@ class Planner:
         row = self.parents.connection.execute(f"SELECT CAST(coalesce(sum({by}), 0) AS BIGINT) FROM {parent.name}").fetchone()
         plan.rows = int(row[0]) if row else 0
         plan.source = f"""
-            SELECT row_number() OVER (ORDER BY _number, _j) - 1 AS _i, _j, _number AS _parent
+            SELECT row_number() OVER (ORDER BY _number, _j) - 1 AS row_index, _j, _number AS _parent
             FROM (SELECT _number, unnest(range(CAST({by} AS BIGINT))) AS _j FROM {parent.name})
         """
         plan.numbers[column.name] = "_parent"
@@ -118,9 +118,9 @@ class Planner:
         periods = [c for c in listed if c not in plan.numbers and self.contract.by_name[c].semantic in self.values.periods]
         things = ceil(plan.rows / prod(plan.domains[c].size for c in periods))
         if periods:
-            plan.thing, step = f"_i % {things}", things
+            plan.thing, step = f"row_index % {things}", things
             for column in periods:
-                plan.numbers[column] = f"_i // {step} % {plan.domains[column].size}"
+                plan.numbers[column] = f"row_index // {step} % {plan.domains[column].size}"
                 step *= plan.domains[column].size
         for column in vast:
             domain = plan.domains[column]
@@ -132,12 +132,12 @@ class Planner:
     def _number(self, plan: Plan, column: Column) -> str:
         """Which value a column takes that does not make the key distinct."""
         domain = plan.domains[column.name]
-        index = "_e" if domain.stable and not column.key else "_i"
+        index = "_e" if domain.stable and not column.key else "row_index"
         size = min(domain.size, domain.variety or domain.size)
         if self.contract.sample.cover == column.name:
             return self.chance.shuffle(column.name, domain.size, f"_e % {domain.size}")
         if domain.running:
-            return "_i" if column.unique else index
+            return "row_index" if column.unique else index
         if column.unique and domain.size >= plan.rows:
             return self.chance.shuffle(column.name, max(size, plan.rows))
         if domain.skewed:

@@ -48,7 +48,7 @@ class Tables:
         return quote(contract.id)
 
     def make(self, contract: Contract) -> None:
-        """Create the table of a dataset: the contract's columns, and `_i`, the row's number."""
+        """Create the table of a dataset: the contract's columns, and `row_index`, the row's number."""
         try:
             if contract.reference_data:
                 self._read(contract)
@@ -74,7 +74,7 @@ class Tables:
         self.connection.execute(
             f"""
             CREATE TABLE {self.name(contract)} AS
-            SELECT row_number() OVER () - 1 AS _i, {columns}
+            SELECT row_number() OVER () - 1 AS row_index, {columns}
             FROM read_csv({literal(contract.reference_data)}, all_varchar = true, header = true, delim = ',', quote = '"')
             """
         )
@@ -110,7 +110,7 @@ class Tables:
         needed = self._needed(contract, related)
         columns = ", ".join(f"{self._value(contract, c, plan, c.name in needed, chance)} AS {quote(c.name)}" for c in contract.columns)
         sql = f"""
-            SELECT _i, {columns}
+            SELECT row_index, {columns}
             FROM (SELECT *, {numbers} FROM (SELECT *, {plan.thing} AS _e FROM ({plan.source})))
             {" ".join(plan.joins.values())}
         """
@@ -118,7 +118,7 @@ class Tables:
             sql = f"SELECT * REPLACE ({self._share(contract.by_name[name], total, plan.rows)} AS {quote(name)}) FROM ({sql})"
         for name, expression in related.items():
             sql = f"SELECT * REPLACE (CAST({expression} AS {contract.by_name[name].sql_type}) AS {quote(name)}) FROM ({sql})"
-        self.connection.execute(f"CREATE OR REPLACE TABLE {self.name(contract)} AS {sql} ORDER BY _i")
+        self.connection.execute(f"CREATE OR REPLACE TABLE {self.name(contract)} AS {sql} ORDER BY row_index")
         self._place_under_superiors(contract)
 
     def _needed(self, contract: Contract, related: dict[str, str]) -> set[str]:
@@ -166,7 +166,7 @@ class Tables:
         if spare < 0:
             floor, spare = 0, int(wanted * unit)
         weight = f"(CAST(greatest(round(({quote(column.name)} - {least}) * 100), 0) AS HUGEINT) + 1)"
-        running, whole = f"sum({weight}) OVER (ORDER BY _i ROWS UNBOUNDED PRECEDING)", f"sum({weight}) OVER ()"
+        running, whole = f"sum({weight}) OVER (ORDER BY row_index ROWS UNBOUNDED PRECEDING)", f"sum({weight}) OVER ()"
         units = f"{floor} + {spare}::HUGEINT * {running} // {whole} - {spare}::HUGEINT * ({running} - {weight}) // {whole}"
         return f"CAST(({units}) / {unit}.0 AS {column.sql_type})" if unit > 1 else f"CAST({units} AS {column.sql_type})"
 
@@ -180,9 +180,9 @@ class Tables:
             self.connection.execute(
                 f"""
                 UPDATE {table}
-                SET {quote(column.name)} = CASE WHEN {table}._i < 5 THEN {f"{table}.{target}" if column.required else "NULL"} ELSE superior.value END
-                FROM (SELECT _i, {target} AS value FROM {table}) AS superior
-                WHERE superior._i = {table}._i // 6
+                SET {quote(column.name)} = CASE WHEN {table}.row_index < 5 THEN {f"{table}.{target}" if column.required else "NULL"} ELSE superior.value END
+                FROM (SELECT row_index, {target} AS value FROM {table}) AS superior
+                WHERE superior.row_index = {table}.row_index // 6
                 """
             )
 
@@ -217,9 +217,9 @@ class Tables:
         self.connection.execute(
             f"""
             CREATE OR REPLACE TABLE {self.name(contract)} AS
-            SELECT row_number() OVER (ORDER BY _i) - 1 AS _i, {names}
+            SELECT row_number() OVER (ORDER BY row_index) - 1 AS row_index, {names}
             FROM (SELECT * FROM {relation} WHERE NOT ({" OR ".join(conditions)})
-                  QUALIFY row_number() OVER (PARTITION BY {", ".join(map(quote, contract.key))} ORDER BY _i) = 1)
-            ORDER BY _i LIMIT {most}
+                  QUALIFY row_number() OVER (PARTITION BY {", ".join(map(quote, contract.key))} ORDER BY row_index) = 1)
+            ORDER BY row_index LIMIT {most}
             """
         )
