@@ -52,6 +52,8 @@ def read(connection: duckdb.DuckDBPyConnection, file: Path) -> Source:
         if suffix == ".xml":
             return _xml(connection, file)
         return _spreadsheet(connection, file)
+    except duckdb.OutOfMemoryException:
+        raise  # the machine's trouble, not the sender's
     except (duckdb.Error, fastexcel.FastExcelError, etree.XMLSyntaxError, UnicodeDecodeError) as error:
         first = str(error).strip().splitlines()[0][:300]
         raise Unreadable(f"Không đọc được tệp: {first}", f"The file cannot be read: {first}") from error
@@ -75,20 +77,22 @@ def _csv(connection: duckdb.DuckDBPyConnection, file: Path) -> Source:
 
 
 def _json(connection: duckdb.DuckDBPyConnection, file: Path) -> Source:
-    scan = f"read_json({literal(file)}, format = 'auto', maximum_object_size = 67108864, sample_size = 2048, convert_strings_to_integers = false, dateformat = '%Y~%m~%d', timestampformat = '%Y~%m~%d')"
+    scan = f"read_json({literal(file)}, format = 'auto', sample_size = 2048, convert_strings_to_integers = false, dateformat = '%Y~%m~%d', timestampformat = '%Y~%m~%d')"
     header = _header(connection, scan)
     if header == ["json"]:
         raise Unreadable("JSON phải là một danh sách đối tượng", "The JSON must be a list of objects")
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in header)
-    relation = f"read_json({literal(file)}, format = 'auto', maximum_object_size = 67108864, columns = {{{columns}}})"
+    relation = f"read_json({literal(file)}, format = 'auto', columns = {{{columns}}})"
     return Source(relation, header, first_row=1)
 
 
 def _geojson(connection: duckdb.DuckDBPyConnection, file: Path) -> Source:
     """Features as rows: each property a column, the geometry as GeoJSON text in the column `geometry`."""
+    # The whole file is one JSON object, and DuckDB sets aside twice that size per thread.
+    size = max(file.stat().st_size + 1, 1 << 20)
     features = f"""
         (SELECT unnest(features) AS feature
-         FROM read_json({literal(file)}, columns = {{features: 'JSON[]'}}, maximum_object_size = 1073741824))
+         FROM read_json({literal(file)}, columns = {{features: 'JSON[]'}}, maximum_object_size = {size}))
     """
     keys = connection.execute(f"SELECT DISTINCT unnest(json_keys(feature, '$.properties')) AS k FROM {features} ORDER BY k").fetchall()
     if not keys:
