@@ -181,17 +181,25 @@ def _report(outcomes: dict[str, list[Outcome]], broken: dict[str, str], as_json:
     for outcome in flat:
         counts[outcome.verdict] = counts.get(outcome.verdict, 0) + 1
     for outcome in (o for o in flat if not o.good):
-        console.print(f"[yellow]{outcome.dataset}[/yellow] {outcome.verdict}: {escape(outcome.file_name)}, "
-                      f"{outcome.rows_accepted} rows accepted, {outcome.rows_quarantined} held back")  # fmt: skip
-        for reason in outcome.reasons[:3]:
-            console.print(f"    {escape(reason.column)} · {reason.vi} / {reason.en} (× {reason.count})", highlight=False)
-        for check in outcome.checks:
-            if not check.passed:
-                console.print(f"    ✗ {check.name}: {check.vi} / {check.en} ({check.violations})", highlight=False)
+        _tell(outcome)
     for dataset, error in broken.items():
         console.print(f"[red]{dataset} failed[/red]: {escape(error)}")
     summary = " · ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items())) or "nothing to do"
     console.print(f"{summary}{f' · {len(broken)} failed' if broken else ''}")
+
+
+def _tell(outcome: Outcome) -> None:
+    """One line, the first reason, and how to see the rest."""
+    colour = "red" if outcome.verdict == "refused" else "yellow"
+    console.print(
+        f"[{colour}]{outcome.dataset}[/{colour}] {outcome.verdict}: {outcome.rows_accepted:,} rows accepted, {outcome.rows_quarantined:,} held back",
+        highlight=False,
+    )
+    faults = [f"{r.column + ': ' if r.column else ''}{r.vi} (× {r.count})" for r in outcome.reasons]
+    faults += [f"✗ {c.name}: {c.vi} ({c.violations})" for c in outcome.checks if not c.passed]
+    if faults:
+        more = f"  (+{len(faults) - 1}: kho show {outcome.dataset})" if len(faults) > 1 else ""
+        console.print(f"    {escape(faults[0])}{more}", highlight=False, overflow="ellipsis", no_wrap=True)
 
 
 @app.command()

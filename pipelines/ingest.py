@@ -282,9 +282,15 @@ def _write_ledger(
     )  # fmt: skip
 
 
-def derived_state(register: Register, contract: Contract, releases: dict[str, Release]) -> str:
-    """What a derived dataset was computed from: its query and rules, and the releases that its query reads."""
-    inputs = [(source, releases[source].number) for source in register.upstream[contract.id] if source in releases]
+def derived_state(register: Register, contract: Contract, releases: dict[str, Release]) -> str | None:
+    """What a derived dataset is computed from: its query and rules, and the releases that its query reads.
+
+    None when nothing that it reads was ever released: there is nothing to compute yet.
+    """
+    sources = register.upstream[contract.id]
+    inputs = [(source, releases[source].number) for source in sources if source in releases]
+    if sources and not inputs:
+        return None
     return hashlib.sha256(json.dumps([contract.fingerprint, inputs]).encode()).hexdigest()
 
 
@@ -292,8 +298,8 @@ def _derive(store: Store, register: Register, contract: Contract, run_id: str) -
     """Run a derived dataset's query when what it reads has changed, and take the result in like any delivery."""
     releases = store.releases()
     state = derived_state(register, contract, releases)
-    release = releases.get(contract.id)
-    if release and release.sha256 == state:
+    release, judged = releases.get(contract.id), store.judged(contract.id)
+    if state is None or state in (release and release.sha256, judged and judged.sha256):
         return _unchanged(store, contract.id)
     delivery_id = str(uuid.uuid4())
     result = store.settings.staging / f"{delivery_id}.csv"

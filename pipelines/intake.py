@@ -44,8 +44,11 @@ class Intake:
                 changed = [s for s in self.register.upstream[dataset] if s in found]
                 if changed:
                     found[dataset] = f"reads {', '.join(changed[:3])}{'…' if len(changed) > 3 else ''}"
-                elif release is None or release.sha256 != derived_state(self.register, contract, releases):
-                    found[dataset] = "its sources have newer releases"
+                else:
+                    judged = self.store.judged(dataset) if releases else None
+                    state = derived_state(self.register, contract, releases)
+                    if state not in (None, release and release.sha256, judged and judged.sha256):
+                        found[dataset] = "its sources have newer releases"
             elif pending(self.store, contract):
                 found[dataset] = "a delivery is waiting"
             elif contract.reference_data and (release is None or release.sha256 != archive.digest(contract.reference_data)):

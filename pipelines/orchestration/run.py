@@ -11,6 +11,10 @@ from pipelines.orchestration.assets import asset_key
 from pipelines.settings import PROJECT, Settings
 
 
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""The command line tells its own story; Dagster's stays in its event log."""
+
+
 @dataclass(frozen=True)
 class RunResult:
     """``failed`` are datasets whose step raised: a broken system, not bad data."""
@@ -33,7 +37,7 @@ def run(intake: Intake, definitions: dg.Definitions, datasets: Iterable[str]) ->
     keys = {asset_key(intake.register.contracts[d]): d for d in datasets}
     with dg.DagsterInstance.get() as instance:
         result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
-            instance=instance, asset_selection=list(keys), raise_on_error=False, tags={"kho/cause": "cli"}
+            instance=instance, asset_selection=list(keys), raise_on_error=False, tags={"kho/cause": "cli"}, run_config=QUIET
         )
     failed = {}
     names = {key.to_python_identifier(): dataset for key, dataset in keys.items()}

@@ -195,3 +195,15 @@ def test_the_snapshot_says_what_made_it(warehouse: Warehouse) -> None:
     outcome = warehouse.take(TEAM)
     info = warehouse.rows("SELECT commit_extra_info FROM lake.snapshots() ORDER BY snapshot_id DESC LIMIT 1")[0][0]
     assert json.loads(info) == {"run": "test", "dataset": TEAM, "delivery": outcome.delivery_id, "sha256": outcome.sha256}
+
+
+def test_a_derived_dataset_waits_for_its_first_source_and_is_refused_only_once(warehouse: Warehouse) -> None:
+    warehouse.add(
+        contract("ho-tich/tong-so", [column("loai", primaryKey=True), column("so", "integer", logicalTypeOptions={"maximum": 5})]),
+        sql="SELECT loai, sum(so_nguoi) AS so FROM ho_tich.to_cong_tac GROUP BY loai",
+    )
+    assert warehouse.take("ho-tich/tong-so").verdict == "unchanged", "nothing to compute from is no refusal"
+    warehouse.drop("ho-tich/to-cong-tac", "a.csv", "ma_to,loai,so_nguoi\nA,Xã,9\n")
+    warehouse.take("ho-tich/to-cong-tac")
+    assert [warehouse.take("ho-tich/tong-so").verdict for _ in range(2)] == ["refused", "unchanged"]
+    assert warehouse.rows("SELECT count(*) FROM kho.ledger WHERE dataset = 'ho-tich/tong-so'") == [(1,)]
