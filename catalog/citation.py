@@ -15,5 +15,5 @@ def cite(catalogue: Catalogue, entry: Entry, address: str, language: str) -> str
         return f"{owner}. {entry.title(language)}. {where}. {address}"
     day = entry.latest.finished_at.replace(tzinfo=UTC).astimezone(ZoneInfo(catalogue.register.timezone))
     release = f"release {entry.latest.release}" if english else f"phiên bản {entry.latest.release}"
-    mark = (" [synthetic data]" if english else " [dữ liệu tổng hợp]") if entry.synthetic else ""
+    mark = (" [synthetic data]" if english else " [dữ liệu giả lập]") if entry.synthetic else ""
     return f"{owner} ({day:%Y}). {entry.title(language)}{mark}, {release}, {day:%d/%m/%Y}. {where}. {address}"

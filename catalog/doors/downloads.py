@@ -58,4 +58,4 @@ def _notes(request: HttpRequest, entry: Entry) -> list[tuple[str, str]]:
     address = request.build_absolute_uri(entry.path)
     notes = [("Bộ dữ liệu", c.title), ("Dataset", c.title_en), ("Mã", c.id), ("Cơ quan", entry.agency.name)]
     notes += [("Trích dẫn", cite(request.catalogue, entry, address, "vi")), ("Giấy phép", c.licence or "")]
-    return [*notes, ("LƯU Ý", "DỮ LIỆU TỔNG HỢP (SYNTHETIC), không phải số liệu thật")] if entry.synthetic else notes
+    return [*notes, ("LƯU Ý", "DỮ LIỆU GIẢ LẬP (SYNTHETIC), không phải số liệu thật")] if entry.synthetic else notes

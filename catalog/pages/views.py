@@ -132,6 +132,7 @@ def dataset(request: HttpRequest, domain: str, name: str) -> HttpResponse:
         "lines": dictionary(catalogue.register, entry, decision, language),
         "checks": [(check, next((r for r in entry.checks if r.name == check.name), None)) for check in entry.contract.checks],
         "checks_passed": len(entry.checks) - len(entry.failed_checks),
+        "provenance": entry.contract.provenance.split(": ", 1),
         "upstream": [catalogue.entries[id] for id in entry.upstream if id in catalogue.entries],
         "downstream": [catalogue.entries[id] for id in entry.downstream if id in catalogue.entries],
         "preview": preview,

@@ -10,7 +10,6 @@ from pipelines.intake import Intake
 from pipelines.orchestration.assets import asset_key
 from pipelines.settings import PROJECT, Settings
 
-
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The command line tells its own story; Dagster's stays in its event log."""
 

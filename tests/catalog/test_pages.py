@@ -32,8 +32,8 @@ def test_the_language_is_remembered(client):
 
 
 def test_synthetic_data_say_so(client):
-    assert "DỮ LIỆU TỔNG HỢP (SYNTHETIC)" in client.get("/datasets/y-te/nha-thuoc").content.decode()
-    assert "DỮ LIỆU TỔNG HỢP (SYNTHETIC)" not in client.get("/datasets/tu-phap/luat-su").content.decode()
+    assert "DỮ LIỆU GIẢ LẬP (SYNTHETIC)" in client.get("/datasets/y-te/nha-thuoc").content.decode()
+    assert "DỮ LIỆU GIẢ LẬP (SYNTHETIC)" not in client.get("/datasets/tu-phap/luat-su").content.decode()
 
 
 def test_the_dataset_page_says_what_happened(client):
