@@ -15,11 +15,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from catalog.services import DagsterFollows, Services, taken
 from pipelines.contract import Contract, InvalidRegister, Register, load_register
 from pipelines.drafts import draft_from_sample, drafts_from_inventory
 from pipelines.intake import Intake
 from pipelines.outcome import Outcome
-from pipelines.settings import Settings, settings
+from pipelines.settings import Settings, dagster_environment, settings
 from pipelines.store import Store, StoreMissing
 
 
@@ -236,6 +237,9 @@ def up(
     """Start everything: samples on first use, load what is new, serve the catalogue and the Dagster UI. Ctrl-C stops it all."""
     where = settings()
     register = _register(where)
+    for name, number in (("--port", port), ("--dagster-port", dagster_port)):
+        if taken(host, number):
+            raise _fail(f"{host}:{number} is in use; choose another with {name}, or stop what is there.")
     intake = Intake(where, register)
     if intake.store.snapshot() == 0 and not where.drop.exists():
         samples(None)
@@ -247,10 +251,9 @@ def up(
 
 def _supervise(where: Settings, host: str, port: int, dagster_port: int) -> None:
     """Run the catalogue and Dagster as children; when one ends or we are told to stop, stop both."""
-    from catalog.services import Services
 
     url = f"http://{host}:{port}"
-    environment = os.environ | {"KHO_CATALOGUE_URL": url, "DAGSTER_HOME": os.environ.get("DAGSTER_HOME", str(where.register.parent))}
+    environment = os.environ | dagster_environment(where) | {"KHO_CATALOGUE_URL": url}
     with Services(environment) as services:
         services.start("catalogue", [sys.executable, "-m", "catalog.cli", "serve", "--host", host, "--port", str(port)])
         services.start(
@@ -262,7 +265,7 @@ def _supervise(where: Settings, host: str, port: int, dagster_port: int) -> None
         console.print(
             f"\n  Danh mục / catalogue   [bold]{url}[/bold]\n  Dagster                [bold]http://{host}:{dagster_port}[/bold]\n  Ctrl-C dừng tất cả / stops everything\n"
         )
-        code = services.wait()
+        code = services.wait(DagsterFollows(where.register, f"http://{host}:{dagster_port}"))
     raise typer.Exit(code)
 
 

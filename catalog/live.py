@@ -9,7 +9,7 @@ import duckdb
 
 from catalog.facts import ReadableStore, read_facts
 from catalog.publish import Catalogue, build, index_of
-from pipelines.contract import InvalidRegister, load_register
+from pipelines.contract import InvalidRegister, load_register, register_state
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ class Live:
         """Builds the first catalogue at once; raises `InvalidRegister` when there is no good register to start from."""
         self.store = store
         self._root = root
-        self._files = _state(root)
+        self._files = register_state(root)
         register = load_register(root)
         self._catalogue = build(register, read_facts(store))
         self._connection: duckdb.DuckDBPyConnection | None = None
@@ -43,7 +43,7 @@ class Live:
 
     def refresh(self) -> bool:
         """Rebuild what changed since the last look; whether anything did."""
-        files, snapshot = _state(self._root), self.store.snapshot()
+        files, snapshot = register_state(self._root), self.store.snapshot()
         old = self._catalogue
         if files == self._files and snapshot == old.snapshot:
             return False
@@ -72,16 +72,3 @@ class Live:
                 self.refresh()
             except Exception:  # the next look may succeed; the last good catalogue stays
                 log.exception("the catalogue could not be rebuilt")
-
-
-def _state(root: Path) -> frozenset[tuple[str, int, int]]:
-    """Every file of the register with its time and size: unequal as soon as one is added, changed or removed."""
-    found = set()
-    for file in root.rglob("*"):
-        try:
-            stat = file.stat()
-        except FileNotFoundError:  # removed while we looked
-            continue
-        if file.suffix in (".yaml", ".sql", ".csv"):
-            found.add((str(file), stat.st_mtime_ns, stat.st_size))
-    return frozenset(found)

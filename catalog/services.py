@@ -1,16 +1,21 @@
 """Child processes of `kho up`: started together, stopped together."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 
 from rich.console import Console
+
+from pipelines.contract import register_state
 
 GRACE_SECONDS = 10
 START_SECONDS = 90
@@ -51,10 +56,11 @@ class Services:
                 if not _answers(url):
                     console.print(f"[red]{name} does not answer at {url}[/red]")
 
-    def wait(self) -> int:
-        """Until a service ends (its exit code) or Ctrl-C (0)."""
+    def wait(self, meanwhile: Callable[[], None]) -> int:
+        """Until a service ends (its exit code) or Ctrl-C (0); ``meanwhile`` is called now and then."""
         try:
             while True:
+                meanwhile()
                 for process in self.running.values():
                     if (code := process.poll()) is not None:
                         return code or 1
@@ -72,6 +78,31 @@ class Services:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, deadline - time.monotonic()))
             _signal(process, signal.SIGKILL)
+
+
+class DagsterFollows:
+    """Has a running Dagster load its definitions anew when the register's files change, as the catalogue does by itself."""
+
+    def __init__(self, register: Path, url: str) -> None:
+        self.register, self.url = register, url
+        self.seen = register_state(register)
+
+    def __call__(self) -> None:
+        state = register_state(self.register)
+        if state == self.seen:
+            return
+        self.seen = state
+        query = json.dumps({"query": "mutation { reloadWorkspace { __typename } }"}).encode()
+        request = urllib.request.Request(f"{self.url}/graphql", query, {"Content-Type": "application/json"})
+        with suppress(urllib.error.URLError, TimeoutError):  # a mistaken register shows in Dagster's own page
+            urllib.request.urlopen(request, timeout=30).close()
+
+
+def taken(host: str, port: int) -> bool:
+    """Whether somebody listens there already."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((host, port)) == 0
 
 
 def _answers(url: str) -> bool:

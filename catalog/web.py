@@ -80,8 +80,15 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, threads
             "worker_class": "gthread",
             "timeout": 120,
             "control_socket_disable": True,
+            "loglevel": "warning",
+            "worker_exit": _leave,
         },
     ).run()
+
+
+def _leave(server: object, worker: object) -> None:
+    """End the worker at once: there is nothing to flush, and taking native threads (DuckDB, tantivy) down one by one can crash."""
+    os._exit(0)
 
 
 class _Server(BaseApplication):

@@ -53,6 +53,15 @@ class Settings:
         return self.home / "dagster"
 
 
+def dagster_environment(where: Settings) -> dict[str, str]:
+    """What Dagster's processes read to find this project's instance; an environment that names another is left alone."""
+    where.dagster.mkdir(parents=True, exist_ok=True)
+    return {
+        "DAGSTER_HOME": os.environ.get("DAGSTER_HOME", str(PROJECT)),
+        "KHO_DAGSTER": os.environ.get("KHO_DAGSTER", str(where.dagster)),
+    }
+
+
 def settings() -> Settings:
     """Settings from ``KHO_REGISTER`` and ``KHO_HOME``; by default ``datasets/`` and ``var/`` beside the code."""
     return Settings(

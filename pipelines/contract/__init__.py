@@ -2,7 +2,7 @@
 
 from pipelines.contract.model import Agency, Check, Column, Contract, Rule, Sample, SemanticType
 from pipelines.contract.problem import InvalidRegister, Problem
-from pipelines.contract.register import Register, load_register
+from pipelines.contract.register import Register, load_register, register_state
 
 __all__ = [
     "Agency",
@@ -16,4 +16,5 @@ __all__ = [
     "Sample",
     "SemanticType",
     "load_register",
+    "register_state",
 ]

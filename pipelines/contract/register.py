@@ -215,3 +215,16 @@ def _query_problems(register: Register, contract: Contract) -> list[Problem]:
 def with_contract(register: Register, contract: Contract) -> Register:
     """A copy of the register with one more contract (for drafts and tests)."""
     return replace(register, contracts={**register.contracts, contract.id: contract})
+
+
+def register_state(root: Path) -> frozenset[tuple[str, int, int]]:
+    """Every file of the register with its time and size: unequal as soon as one is added, changed or removed."""
+    found = set()
+    for file in root.rglob("*"):
+        try:
+            stat = file.stat()
+        except FileNotFoundError:  # removed while we looked
+            continue
+        if file.suffix in (".yaml", ".sql", ".csv"):
+            found.add((str(file), stat.st_mtime_ns, stat.st_size))
+    return frozenset(found)

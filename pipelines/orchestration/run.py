@@ -8,7 +8,7 @@ import dagster as dg
 
 from pipelines.intake import Intake
 from pipelines.orchestration.assets import asset_key
-from pipelines.settings import PROJECT, Settings
+from pipelines.settings import Settings, dagster_environment
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The command line tells its own story; Dagster's stays in its event log."""
@@ -24,10 +24,8 @@ class RunResult:
 
 
 def use_instance(settings: Settings) -> None:
-    """Point Dagster at this project's instance; an environment that names another is left alone."""
-    settings.dagster.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("DAGSTER_HOME", str(PROJECT))
-    os.environ.setdefault("KHO_DAGSTER", str(settings.dagster))
+    """Point this process at the project's Dagster instance."""
+    os.environ.update(dagster_environment(settings))
 
 
 def run(intake: Intake, definitions: dg.Definitions, datasets: Iterable[str]) -> RunResult:
