@@ -240,17 +240,24 @@ def up(
     for name, number in (("--port", port), ("--dagster-port", dagster_port)):
         if taken(host, number):
             raise _fail(f"{host}:{number} is in use; choose another with {name}, or stop what is there.")
-    intake = Intake(where, register)
-    if intake.store.snapshot() == 0 and not where.drop.exists():
-        samples(None)
-    outcomes, broken = _run(intake, list(intake.stale()))
-    _report(outcomes, broken, as_json=False)
-    intake.store.close()
-    _supervise(where, host, port, dagster_port)
+    from pipelines.orchestration.executors import AlreadyRunning, daemon
+
+    try:
+        with daemon(where):
+            intake = Intake(where, register)
+            if intake.store.snapshot() == 0 and not where.drop.exists():
+                samples(None)
+            outcomes, broken = _run(intake, list(intake.stale()))
+            _report(outcomes, broken, as_json=False)
+            intake.store.close()
+            _supervise(where, host, port, dagster_port)
+    except AlreadyRunning:
+        raise _fail(f"`kho up` runs already for {where.home}; stop it first, or name another folder in KHO_HOME.") from None
 
 
 def _supervise(where: Settings, host: str, port: int, dagster_port: int) -> None:
     """Run the catalogue and Dagster as children; when one ends or we are told to stop, stop both."""
+    from pipelines.orchestration.executors import close_abandoned_runs_now_and_then
 
     url = f"http://{host}:{port}"
     environment = os.environ | dagster_environment(where) | {"KHO_CATALOGUE_URL": url}
@@ -265,7 +272,7 @@ def _supervise(where: Settings, host: str, port: int, dagster_port: int) -> None
         console.print(
             f"\n  Danh mục / catalogue   [bold]{url}[/bold]\n  Dagster                [bold]http://{host}:{dagster_port}[/bold]\n  Ctrl-C dừng tất cả / stops everything\n"
         )
-        code = services.wait(DagsterFollows(where.register, f"http://{host}:{dagster_port}"))
+        code = services.wait([DagsterFollows(where.register, f"http://{host}:{dagster_port}"), close_abandoned_runs_now_and_then(where)])
     raise typer.Exit(code)
 
 

@@ -1,14 +1,16 @@
 """Child processes of `kho up`: started together, stopped together."""
 
+import ctypes
 import json
 import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -18,6 +20,7 @@ from rich.console import Console
 from pipelines.contract import register_state
 
 GRACE_SECONDS = 10
+PR_SET_PDEATHSIG = 1
 START_SECONDS = 90
 
 
@@ -41,7 +44,9 @@ class Services:
         """Start a service in a process group of its own; its output goes to ``log``, or to ours."""
         sink = log.open("ab") if log else None
         try:
-            self.running[name] = subprocess.Popen(command, env=self.environment, stdout=sink, stderr=sink, start_new_session=True)
+            self.running[name] = subprocess.Popen(
+                command, env=self.environment, stdout=sink, stderr=sink, start_new_session=True, preexec_fn=_end_with_parent
+            )  # fmt: skip
         finally:
             if sink:
                 sink.close()
@@ -56,11 +61,12 @@ class Services:
                 if not _answers(url):
                     console.print(f"[red]{name} does not answer at {url}[/red]")
 
-    def wait(self, meanwhile: Callable[[], None]) -> int:
-        """Until a service ends (its exit code) or Ctrl-C (0); ``meanwhile`` is called now and then."""
+    def wait(self, meanwhile: Sequence[Callable[[], None]]) -> int:
+        """Until a service ends (its exit code) or Ctrl-C (0); ``meanwhile`` are called twice a second."""
         try:
             while True:
-                meanwhile()
+                for duty in meanwhile:
+                    duty()
                 for process in self.running.values():
                     if (code := process.poll()) is not None:
                         return code or 1
@@ -111,6 +117,12 @@ def _answers(url: str) -> bool:
             return True
     except (urllib.error.URLError, OSError):
         return False
+
+
+def _end_with_parent() -> None:
+    """In the child: be told to stop when `kho up` is killed and cannot tell us (Linux; elsewhere they live on)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:

@@ -77,7 +77,6 @@ def build_asset(intake: Intake, contract: Contract, catalogue_url: str) -> dg.As
             *(dg.AssetCheckSpec(c.name, asset=asset_key(contract), description=f"{c.vi} / {c.en}") for c in contract.checks),
         ],
         retry_policy=RETRIES,
-        pool="store",
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=length + timedelta(days=contract.grace_days)) if length else None,
     )
     def step(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:

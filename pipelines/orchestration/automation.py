@@ -24,6 +24,9 @@ CRON = {
 SETTLED_SECONDS = 2
 """A file that changed less than this ago may still be being written."""
 
+STAGING_KEPT_SECONDS = 86_400
+"""No delivery is under judgement for a day."""
+
 
 def build_schedules(intake: Intake) -> list[dg.ScheduleDefinition]:
     cycles = {c.cycle for c in intake.register.contracts.values()}
@@ -88,13 +91,20 @@ def _downstream(intake: Intake, dataset: str) -> list[str]:
 
 
 def build_upkeep(intake: Intake) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
-    @dg.op(pool="store", description="Merge the small files of the ledger and its companions")
+    @dg.op(description="Merge the small files of the ledger and its companions")
     def compact_ledger() -> None:
         intake.store.compact_system_tables()
+
+    @dg.op(description="Remove what killed runs left half-written")
+    def sweep_staging() -> None:
+        for file in intake.settings.staging.glob("*.parquet"):
+            if file.stat().st_mtime < time() - STAGING_KEPT_SECONDS:
+                file.unlink()
 
     @dg.job(name="bao_tri_kho", description="Upkeep of the store")
     def upkeep() -> None:
         compact_ledger()
+        sweep_staging()
 
     return upkeep, dg.ScheduleDefinition(
         job=upkeep, cron_schedule="0 2 * * *", execution_timezone=intake.register.timezone,

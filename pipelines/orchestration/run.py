@@ -3,11 +3,13 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from uuid import uuid4
 
 import dagster as dg
 
 from pipelines.intake import Intake
 from pipelines.orchestration.assets import asset_key
+from pipelines.orchestration.executors import close_abandoned_runs, executing
 from pipelines.settings import Settings, dagster_environment
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -32,9 +34,11 @@ def run(intake: Intake, definitions: dg.Definitions, datasets: Iterable[str]) ->
     """Materialise ``datasets``; a failing one stops only what reads it."""
     use_instance(intake.settings)
     keys = {asset_key(intake.register.contracts[d]): d for d in datasets}
-    with dg.DagsterInstance.get() as instance:
+    run_id = str(uuid4())
+    with executing(intake.settings, run_id), dg.DagsterInstance.get() as instance:
+        close_abandoned_runs(intake.settings, instance)
         result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
-            instance=instance, asset_selection=list(keys), raise_on_error=False, tags={"kho/cause": "cli"}, run_config=QUIET
+            instance=instance, run_id=run_id, asset_selection=list(keys), raise_on_error=False, tags={"kho/cause": "cli"}, run_config=QUIET
         )
     failed = {}
     names = {key.to_python_identifier(): dataset for key, dataset in keys.items()}

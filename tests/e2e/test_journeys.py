@@ -5,6 +5,7 @@ import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import urllib.request
 from pathlib import Path
@@ -16,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from pipelines.contract import load_register
 from pipelines.settings import Settings
 from pipelines.store import Store
-from tests.e2e.conftest import Kho, copy_register, until
+from tests.e2e.conftest import Kho, answer, copy_register, free_port, until
 
 MARKETS, RESTRICTED = "thuong-mai/cho", "ho-tich/khai-sinh"
 HEADER = "ma_cho,ten_cho,hang,ma_xa,dia_chi,dien_tich_m2,so_ho_kinh_doanh,don_vi_quan_ly,cho_dau_moi,dat_pccc\n"
@@ -180,6 +181,8 @@ def test_a_run_killed_half_way_completes_on_the_next_and_takes_nothing_twice(tmp
         half = connection.execute("SELECT count(*) FROM kho.ledger").fetchone()
     assert half and 0 < half[0] < len(chosen), "the run was not killed half-way; the test shows nothing"
     assert kho.kho("run").returncode in (0, 1)
+    states = sqlite3.connect(kho.home / "dagster/runs.db").execute("SELECT status, count(*) FROM runs GROUP BY status").fetchall()
+    assert dict(states) == {"FAILURE": 1, "SUCCESS": 1}, "Dagster, too, knows that the first run is over"
     with store.reader() as connection:
         ledger = connection.execute(
             "SELECT dataset, count(*), count(DISTINCT sha256), max(release), any_value(rows_total) FROM kho.ledger GROUP BY dataset"
@@ -189,3 +192,20 @@ def test_a_run_killed_half_way_completes_on_the_next_and_takes_nothing_twice(tmp
             assert (deliveries, distinct, release) == (1, 1, 1), f"{dataset} was taken in twice"
             counted = connection.execute(f"SELECT count(*) FROM {whole.contracts[dataset].sql_name}").fetchone()
             assert counted == (rows,), dataset
+
+
+def test_killing_kho_up_leaves_nothing_running(tmp_path: Path) -> None:
+    copy_register(tmp_path / "datasets", ["to-chuc-can-bo/don-vi-hanh-chinh"])
+    port, dagster_port = free_port(), free_port()
+    kho = Kho(tmp_path / "var", tmp_path / "datasets", f"http://127.0.0.1:{port}", f"http://127.0.0.1:{dagster_port}")
+    words = ("up", "--port", str(port), "--dagster-port", str(dagster_port))
+    up = subprocess.Popen(kho.command(*words), env=kho.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until(lambda: answer(f"{kho.url}/healthz") and answer(f"{kho.dagster}/server_info"), 90, "`kho up` is up")
+    second = kho.kho(*words)
+    assert second.returncode == 2 and "in use" in second.stderr
+    elsewhere = kho.kho("up", "--port", str(free_port()), "--dagster-port", str(free_port()))
+    assert elsewhere.returncode == 2 and "runs already" in elsewhere.stderr
+    up.kill()
+    up.wait(30)
+    until(lambda: not answer(f"{kho.url}/healthz") and not answer(kho.dagster), 30, "everything is down")
+    assert kho.kho("run").returncode == 0

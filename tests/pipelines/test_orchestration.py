@@ -1,5 +1,6 @@
 """Dagster around the pipeline: assets from contracts, through the project's own instance and event storage."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import dagster as dg
 import pytest
 
 from pipelines.orchestration.assets import GATE_CHECK, asset_key
-from pipelines.orchestration.automation import build_drop_sensor
+from pipelines.orchestration.automation import build_drop_sensor, build_upkeep
 from pipelines.orchestration.build import build_defs
 from pipelines.orchestration.event_storage import PooledSqliteEventLogStorage
+from pipelines.orchestration.executors import DAEMON, AlreadyRunning, close_abandoned_runs, executing
 from pipelines.orchestration.run import run
 from pipelines.settings import PROJECT
 from tests.warehouse import Warehouse, column, contract
@@ -110,3 +112,41 @@ def test_a_schedule_for_each_update_cycle(instance: Warehouse) -> None:
     definitions = build_defs(instance.intake())
     assert {s.name for s in definitions.schedules or []} >= {"chu_ky_monthly"}
     dg.Definitions.validate_loadable(definitions)
+
+
+def test_a_run_whose_process_was_killed_is_closed_and_a_living_one_left_alone(instance: Warehouse) -> None:
+    settings = instance.settings
+    with dg.DagsterInstance.get() as dagster:
+        job = build_defs(instance.intake()).resolve_implicit_global_asset_job_def()
+        start = lambda: dagster.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED).run_id
+        killed, living, of_daemon = start(), start(), start()
+        (settings.dagster / "executors").mkdir()
+        (settings.dagster / "executors" / killed).touch()
+        with executing(settings, living):
+            with executing(settings, DAEMON):
+                assert close_abandoned_runs(settings, dagster) == [killed]
+                with pytest.raises(AlreadyRunning), executing(settings, DAEMON):
+                    pass
+            assert close_abandoned_runs(settings, dagster) == [of_daemon]
+        run = dagster.get_run_by_id(killed)
+        assert run and run.status == dg.DagsterRunStatus.FAILURE
+        assert close_abandoned_runs(settings, dagster) == [living], "its executor left without ending it"
+
+
+def test_upkeep_merges_small_files_and_forgets_what_killed_runs_left(instance: Warehouse) -> None:
+    instance.drop(TEAM, "a.csv", GOOD)
+    intake = instance.intake()
+    intake.take(TEAM, "run")
+    old, new = settings_staging(instance, "old.parquet"), settings_staging(instance, "new.parquet")
+    os.utime(old, (0, 0))
+    job, _ = build_upkeep(intake)
+    assert job.execute_in_process().success
+    assert not old.exists() and new.exists()
+    assert instance.rows("SELECT count(*) FROM kho.ledger") == [(1,)]
+
+
+def settings_staging(instance: Warehouse, name: str) -> Path:
+    path = instance.settings.staging / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
