@@ -17,7 +17,6 @@ from rich.table import Table
 
 from catalog.services import DagsterFollows, Services, taken
 from pipelines.contract import Contract, InvalidRegister, Register, load_register
-from pipelines.drafts import draft_from_sample, drafts_from_inventory
 from pipelines.intake import Intake
 from pipelines.outcome import Outcome
 from pipelines.settings import Settings, dagster_environment, settings
@@ -334,31 +333,38 @@ def check(
 ) -> None:
     """Explain every mistake in the contracts: file, line, field and what to write instead."""
     where = settings()
-    problems = []
+    if missing := [str(f) for f in files or () if not f.exists()]:
+        raise _fail(f"No such file: {', '.join(missing)}")
     register = None
     try:
         register = load_register(where.register)
+        problems, to_mend = [p for many in register.drafts.values() for p in many], False
     except InvalidRegister as error:
-        problems = error.problems
+        problems, to_mend = error.problems, True
     if files:
         wanted = {f.resolve() for f in files}
-        missing = [str(f) for f in files if not f.exists()]
-        if missing:
-            raise _fail(f"No such file: {', '.join(missing)}")
         problems = [p for p in problems if p.file.resolve() in wanted]
+        to_mend = bool(problems)
     if as_json:
         _print_json([p.as_json() for p in problems])
     else:
         for problem in problems:
             out.print(escape(str(problem)), highlight=False, soft_wrap=True)
-        if problems:
-            console.print(f"[red]{len(problems)} mistake(s)[/red]")
-        elif register:
-            columns = sum(len(c.columns) for c in register.contracts.values())
-            rules = sum(len(c.rules) for c in register.contracts.values())
-            console.print(f"[green]{len(register.contracts)} contracts, {columns} columns, {rules} cross-column rules: no mistakes[/green]")
-    if problems:
+        _tell_register(register, len(problems))
+    if to_mend:
         raise typer.Exit(Exit.REFUSED)
+
+
+def _tell_register(register: Register | None, mistakes: int) -> None:
+    if register is None:
+        console.print(f"[red]{mistakes} mistake(s)[/red]")
+        return
+    columns = sum(len(c.columns) for c in register.contracts.values())
+    rules = sum(len(c.rules) for c in register.contracts.values())
+    console.print(f"[green]{len(register.contracts)} contracts, {columns} columns, {rules} cross-column rules: no mistakes[/green]")
+    for draft, problems in register.drafts.items():
+        todo = f"{len(problems)} mistake(s) left" if problems else "no mistakes; make it live with `status: active`"
+        console.print(f"[yellow]draft {draft}: {todo}[/yellow]")
 
 
 @app.command()
@@ -462,35 +468,38 @@ def sql(
 
 @app.command()
 def register(
-    file: Annotated[Path | None, typer.Argument(help="A sample of the data: CSV, XLSX or JSON.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="A sample of the data: CSV, XLSX, JSON, XML or GeoJSON.")] = None,
     dataset: Annotated[str | None, typer.Option("--id", help="The new dataset's id, <domain>/<dataset>.")] = None,
-    agency: Annotated[str | None, typer.Option(help="The owning agency's code.")] = None,
+    agency: Annotated[str | None, typer.Option(help="The owning agency's code, from datasets/agencies.yaml.")] = None,
+    title: Annotated[str | None, typer.Option(help="The Vietnamese title.")] = None,
     inventory: Annotated[Path | None, typer.Option(help="An inventory workbook, one row per dataset: makes a draft for each.")] = None,
 ) -> None:
     """Draft a contract from a sample of the data, or many from an inventory workbook.
 
-    The draft names types, semantic types, keys, closed lists and personal data as far as name and content show; correct it, then `kho check`.
+    The draft names types, semantic types, keys, closed lists and personal data as far as names and content show.
+    Correct it, run `kho check`, then set `status: active`; until then nothing is taken in under it.
     """
+    from pipelines.drafts import draft_from_sample, drafts_from_inventory, try_out, write_draft
+
+    if (file is None) == (inventory is None):
+        raise _fail("Name a sample FILE (with --id <domain>/<dataset>), or --inventory FILE.")
+    if (missing := file or inventory) and not missing.is_file():
+        raise _fail(f"No such file: {missing}")
     where = settings()
     known = _register(where)
-    if inventory:
-        made = drafts_from_inventory(inventory, known)
-    elif file and dataset:
-        made = [draft_from_sample(file, dataset, agency, known)]
-    else:
-        raise _fail("Name a sample FILE with --id <domain>/<dataset>, or --inventory FILE.")
+    made = [draft_from_sample(file, known, dataset, agency, title)] if file else drafts_from_inventory(inventory or Path(), known)
     written = 0
     for draft in made:
         for warning in draft.warnings:
-            console.print(f"[yellow]{escape(warning)}[/yellow]")
+            console.print(f"[yellow]{escape(warning)}[/yellow]", soft_wrap=True)
         if draft.refusal:
-            console.print(f"[red]{escape(draft.refusal)}[/red]")
+            console.print(f"[red]{escape(draft.refusal)}[/red]", soft_wrap=True)
             continue
-        path = where.register / f"{draft.id}.odcs.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(draft.text, encoding="utf-8")
+        path = write_draft(draft, known)
         written += 1
-        out.print(f"{path}", soft_wrap=True)
+        out.print(escape(str(path)), soft_wrap=True)
+        if file and (trial := try_out(path, file, known)):
+            console.print(f"tried on {file.name}: {trial.rows_accepted:,} of {trial.rows_read:,} rows would be accepted")
     console.print(f"{written} draft(s) written. Correct them, then `kho check`.")
     if written < len(made):
         raise typer.Exit(Exit.REFUSED)

@@ -42,6 +42,10 @@ class SemanticType:
     example: str | None = None
     labels: tuple[tuple[str, str], ...] = ()
     """(code, label) of the code list, valid on the register's date; empty where there is none."""
+    names: tuple[str, ...] = ()
+    """Column names that suggest this type in a draft; content must agree."""
+    telling: bool = False
+    """Its form is so particular that a draft recognises it under any name."""
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,8 @@ RULE_NODES = (
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 REFERENCE = re.compile(r"\.\./(?P<dataset>[a-z0-9-]+/[a-z0-9-]+)\.odcs\.yaml#/schema/[a-z0-9_]+/properties/(?P<column>[a-z0-9_]+)")
 """ODCS's fully qualified reference, from a contract's file to a column in another's."""
+DRAFT = re.compile(rb"^status: *['\"]?draft\b", re.MULTILINE)
+"""Found in the text, because a draft may not be valid YAML yet."""
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -62,6 +64,7 @@ class ContractReader:
         self.file, self.semantic_types, self.agencies = file, semantic_types, agencies
         self.id = file.relative_to(root).as_posix().removesuffix(".odcs.yaml")
         self.problems: list[Problem] = []
+        self.is_draft = False
         self.contract = self._read()
 
     def _problem(self, path: tuple[str | int, ...], message: str, fix: str) -> None:
@@ -128,8 +131,10 @@ class ContractReader:
         return found
 
     def _read(self) -> Contract | None:
+        content = self.file.read_bytes()
+        self.is_draft = DRAFT.search(content) is not None
         try:
-            raw = yaml.load(self.file.read_bytes(), Loader=yaml.CSafeLoader)
+            raw = yaml.load(content, Loader=yaml.CSafeLoader)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             self.problems.append(

@@ -29,6 +29,8 @@ class Register:
     agencies: dict[str, Agency]
     domains: dict[str, dict[str, str]]
     semantic_types: dict[str, SemanticType] = field(repr=False)
+    drafts: dict[str, list[Problem]] = field(default_factory=dict)
+    """Contracts with `status: draft` by id, with what is still wrong in them: not taken in, not published, in nobody's way."""
 
     def domain_title(self, domain: str, language: str = "vi") -> str:
         """The domain's title; a domain that `register.yaml` does not know is called by its folder's name."""
@@ -119,6 +121,8 @@ def _semantic_types(root: Path, agencies: dict[str, Agency], as_of: str) -> dict
             unit=spec.get("unit"),
             example=spec.get("example"),
             labels=labels,
+            names=tuple(spec.get("names", ())),
+            telling=bool(spec.get("telling")),
         )
     return types
 
@@ -149,11 +153,16 @@ def load_register(root: Path) -> Register:
     semantic_types = _semantic_types(root, agencies, as_of)
     problems: list[Problem] = []
     contracts: dict[str, Contract] = {}
+    drafts: dict[str, list[Problem]] = {}
+    drafted: dict[str, Contract] = {}
     for file in sorted(root.rglob("*.odcs.yaml")):
         reader = ContractReader(file, root, semantic_types, agencies)
-        problems += reader.problems
-        if reader.contract:
-            contracts[reader.contract.id] = reader.contract
+        if reader.is_draft:
+            drafts[reader.id] = reader.problems
+            drafted |= {reader.id: reader.contract} if reader.contract else {}
+        else:
+            problems += reader.problems
+            contracts |= {reader.contract.id: reader.contract} if reader.contract else {}
     register = Register(
         root=root,
         title={"vi": facts.get("vi", "Kho dữ liệu dùng chung"), "en": facts.get("en", "Shared data warehouse")},
@@ -163,10 +172,13 @@ def load_register(root: Path) -> Register:
         agencies=agencies,
         domains=facts.get("domains") or {},
         semantic_types=semantic_types,
+        drafts=drafts,
     )
     problems += _across(register, complete=not problems)
     if problems:
-        raise InvalidRegister(problems)
+        raise InvalidRegister(problems + [p for many in drafts.values() for p in many])
+    for problem in _across(replace(register, contracts=contracts | drafted), complete=True):
+        drafts[problem.file.relative_to(root).as_posix().split(".", 1)[0]].append(problem)
     return register
 
 
