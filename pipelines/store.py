@@ -129,9 +129,16 @@ class Store:
         if self.snapshot() == 0:
             raise StoreMissing(f"no store at {self.settings.home}: run `kho run` first")
         connection = connect()
-        connection.execute(f"ATTACH {literal(f'ducklake:sqlite:{self.settings.catalogue}')} AS lake (READ_ONLY, META_BUSY_TIMEOUT 5000)")
+        connection.execute(self._attach("READ_ONLY"))
         connection.execute("USE lake")
         return connection
+
+    def _attach(self, mode: str) -> str:
+        # The lake remembers where its data was when it was made; a folder that was moved or restored is elsewhere.
+        return f"""
+            ATTACH {literal(f"ducklake:sqlite:{self.settings.catalogue}")} AS lake
+            (DATA_PATH {literal(f"{self.settings.data}/")}, OVERRIDE_DATA_PATH true, META_BUSY_TIMEOUT 5000, {mode})
+        """
 
     # ---- writing
 
@@ -152,12 +159,7 @@ class Store:
             self.settings.staging.mkdir(parents=True, exist_ok=True)
             connection = connect()
             connection.execute(f"SET temp_directory = {literal(self.settings.staging / 'duckdb')}")
-            connection.execute(
-                f"""
-                ATTACH {literal(f"ducklake:sqlite:{self.settings.catalogue}")} AS lake
-                (DATA_PATH {literal(f"{self.settings.data}/")}, META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT 5000)
-                """
-            )
+            connection.execute(self._attach("META_JOURNAL_MODE 'WAL'"))
             for option, value in (("parquet_compression", "zstd"), ("parquet_version", "2"), ("data_inlining_row_limit", "0")):
                 connection.execute(f"CALL lake.set_option({literal(option)}, {literal(value)})")
             connection.execute("USE lake")

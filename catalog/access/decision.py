@@ -38,7 +38,7 @@ class Refused(Exception):
 
 def decide(visitor: Visitor, contract: Contract) -> Decision:
     """What ``visitor`` may read of a dataset. Denies by default, per dataset and per column."""
-    if contract.status != "active":
+    if contract.status not in ("active", "deprecated"):
         return _refusal("Bộ dữ liệu chưa có hiệu lực hoặc đã ngừng cung cấp.", "The dataset is not in force or no longer provided.")
     if contract.access == "shared":
         return _refusal(

@@ -74,7 +74,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "outcome.partial": ("Đạt một phần", "Partly accepted"),
     "outcome.refused": ("Bị từ chối", "Refused"),
     "outcome.duplicate": ("Trùng đợt trước", "Duplicate"),
-    "status.draft": ("Dự thảo", "Draft"),
     "status.proposed": ("Đề xuất", "Proposed"),
     "status.active": ("Có hiệu lực", "Active"),
     "status.deprecated": ("Sắp ngừng", "Deprecated"),

@@ -54,6 +54,13 @@ REFERENCE = re.compile(r"\.\./(?P<dataset>[a-z0-9-]+/[a-z0-9-]+)\.odcs\.yaml#/sc
 """ODCS's fully qualified reference, from a contract's file to a column in another's."""
 DRAFT = re.compile(rb"^status: *['\"]?draft\b", re.MULTILINE)
 """Found in the text, because a draft may not be valid YAML yet."""
+SAMPLE = re.compile(
+    r"code:.+|number:-?[0-9.]+\.\.-?[0-9.]+|date:[0-9]{4}-[0-9]{2}-[0-9]{2}\.\.[0-9]{4}-[0-9]{2}-[0-9]{2}|words:\[.+\]|person|company|place|sql:.+",
+    re.DOTALL,
+)
+SAMPLE_FIX = (
+    "write one of: code:<prefix>, number:<low>..<high>, date:<first>..<last>, words:[a, b], person, company, place, sql:<expression>"
+)
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -305,8 +312,14 @@ class ContractReader:
             references=references,
             synonyms=self._words((*path, "customProperties"), properties.get("synonyms")),
             example=semantic.example if semantic else None,
-            sample=properties.get("sample"),
+            sample=self._sample_word((*path, "customProperties"), properties.get("sample")),
         )
+
+    def _sample_word(self, path: tuple[str | int, ...], raw: Any) -> str | None:
+        if raw is not None and not (isinstance(raw, str) and SAMPLE.fullmatch(raw)):
+            self._problem(path, f"sample `{raw}` is not understood", SAMPLE_FIX)
+            return None
+        return raw
 
     def _words(self, path: tuple[str | int, ...], raw: Any) -> tuple[str, ...]:
         if raw is not None and not isinstance(raw, list):
@@ -366,7 +379,7 @@ class ContractReader:
             sample = Sample(**raw)
             [*sample.totals.values(), *sample.counts.values(), *sample.columns.values()]
         except (TypeError, AttributeError):
-            self._problem(path, f"sample {raw} is not understood", "known: rows, totals, counts, columns, cover, children")
+            self._problem(path, f"sample {raw} is not understood", "known: rows, totals, counts, columns")
             return Sample()
         for name in [*sample.totals, *sample.counts, *sample.columns]:
             if name not in names:

@@ -16,6 +16,13 @@ MASK_BITS = 62
 """Faults per BIGINT mask; a contract with more checks gets more masks."""
 
 
+TIDY = "[!-~À-ưẠ-ỹ]([ -~À-ưẠ-ỹ]*[!-~À-ưẠ-ỹ])?"
+"""Text that neither trimming nor NFC would change: ASCII and composed Vietnamese letters, no space at the ends.
+
+Nearly all text is; one match costs a third of normalising it.
+"""
+
+
 @dataclass(frozen=True)
 class Test:
     """One thing a row can fail. ``fails`` is SQL over raw text ``r_<column>`` and typed ``<column>``; never NULL."""
@@ -29,6 +36,11 @@ class Test:
 
 def raw(column: str) -> str:
     return quote(f"r_{column}")
+
+
+def tidy(text: str) -> str:
+    """SQL that trims and NFC-normalises ``text`` (SQL); empty becomes NULL."""
+    return f"CASE WHEN regexp_full_match({text}, {literal(TIDY)}) THEN {text} ELSE nullif(trim(nfc_normalize({text})), '') END"
 
 
 def cast(column: Column) -> str:
@@ -158,7 +170,7 @@ def scan(contract: Contract, relation: str, columns: dict[str, str], found: list
 
     ``columns`` maps contract columns to the delivery's. Text is trimmed and NFC-normalised; empty text is NULL.
     """
-    texts = [f"nullif(trim(nfc_normalize(CAST({quote(name)} AS VARCHAR))), '') AS {raw(column)}" for column, name in columns.items()]
+    texts = [f"{tidy(f'CAST({quote(name)} AS VARCHAR)')} AS {raw(column)}" for column, name in columns.items()]
     typed = [
         f"{cast(c)} AS {quote(c.name)}" if c.name in columns else f"CAST(NULL AS {c.sql_type}) AS {quote(c.name)}" for c in contract.columns
     ]

@@ -71,7 +71,7 @@ CONTRACTS = [
     contract("tu-phap/luat-su", "Luật sư", personal="sensitive", columns=PERSONAL, legal="Luật Luật sư 65/2006/QH11"),
     contract("tu-phap/an-phi", "Án phí", access="shared"),
     contract("tu-phap/chua-giao", "Bộ chưa giao"),
-    contract("tu-phap/du-thao", "Bộ dự thảo", status="draft"),
+    contract("tu-phap/du-thao", "Bộ dự thảo", status="proposed"),
     contract("tu-phap/tong-hop", "Tổng hợp nhà thuốc"),
 ]
 CLOSED = ("y-te/ho-so", "tu-phap/an-phi", "tu-phap/du-thao")

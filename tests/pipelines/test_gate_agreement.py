@@ -2,6 +2,7 @@
 
 import csv
 import io
+import unicodedata
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from stdnum.vn import mst
 from pipelines.contract import load_register
 from pipelines.gate import judge
 from pipelines.gate.row_schema import POLARS_TYPES, row_schema
+from pipelines.gate.scan import tidy
 from tests.warehouse import column, contract, make_warehouse, rule
 
 COLUMNS = [
@@ -126,3 +128,15 @@ def test_the_tax_code_check_agrees_with_an_outside_judge(code: str) -> None:
     except mst.ValidationError:
         return  # rules beyond the checksum (all-zero serials) are not the checksum's business
     assert ours == theirs
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\x00") | st.sampled_from(" \u0301\u00a0ơẠỹ\u212b")))
+)
+def test_text_is_trimmed_and_composed_whatever_it_is(texts: list[str]) -> None:
+    spaces = "".join(chr(c) for c in range(0x3001) if unicodedata.category(chr(c)) == "Zs")
+    with duckdb.connect() as connection:
+        for text in texts:
+            row = connection.execute(f"SELECT {tidy('x')} FROM (SELECT CAST(? AS VARCHAR) AS x)", [text]).fetchone()
+            assert row == (unicodedata.normalize("NFC", text).strip(spaces) or None,)

@@ -1,11 +1,12 @@
 """The way of a delivery, seen from outside: files in, the store read by plain DuckDB."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from pipelines.contract import load_register
-from pipelines.store import SchemaChangeRefused
+from pipelines.store import SchemaChangeRefused, connect
 from tests.warehouse import TEAMS, Warehouse, column, contract
 
 TEAM = "ho-tich/to-cong-tac"
@@ -207,3 +208,22 @@ def test_a_derived_dataset_waits_for_its_first_source_and_is_refused_only_once(w
     warehouse.take("ho-tich/to-cong-tac")
     assert [warehouse.take("ho-tich/tong-so").verdict for _ in range(2)] == ["refused", "unchanged"]
     assert warehouse.rows("SELECT count(*) FROM kho.ledger WHERE dataset = 'ho-tich/tong-so'") == [(1,)]
+
+
+def test_a_warehouse_that_was_moved_is_read_and_written_where_it_is(warehouse: Warehouse) -> None:
+    warehouse.drop(TEAM, "a.csv", GOOD)
+    warehouse.take(TEAM)
+    moved = Warehouse(replace(warehouse.settings, home=warehouse.settings.home.rename(warehouse.settings.home.with_name("restored"))))
+    before = moved.rows("SELECT * FROM ho_tich.to_cong_tac ORDER BY ma_to")
+    assert len(before) == 2 and before[0][0]
+    moved.drop(TEAM, "b.csv", "ma_to,loai\nZ,Xã\n")
+    assert moved.take(TEAM).release == 2
+    assert moved.rows("SELECT ma_to FROM ho_tich.to_cong_tac") == [("Z",)]
+    with connect() as plain:  # as docs/run.md tells other programs
+        home = moved.settings.home
+        plain.execute(
+            f"ATTACH 'ducklake:sqlite:{home}/store/catalogue.sqlite' AS kho (DATA_PATH '{home}/store/data/', OVERRIDE_DATA_PATH true, READ_ONLY)"
+        )
+        assert plain.execute("SELECT ma_to FROM kho.ho_tich.to_cong_tac").fetchall() == [("Z",)]
+        [(first,)] = plain.execute("SELECT min(snapshot_id) FROM kho.snapshots() WHERE commit_message LIKE 'ho-tich/%'").fetchall()
+        assert plain.execute(f"SELECT * FROM kho.ho_tich.to_cong_tac AT (VERSION => {first}) ORDER BY ma_to").fetchall() == before
