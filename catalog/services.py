@@ -1,8 +1,6 @@
 """Child processes of `kho up`: started together, stopped together."""
 
-import ctypes
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -19,8 +17,6 @@ from rich.console import Console
 
 from pipelines.contract import register_state
 
-GRACE_SECONDS = 10
-PR_SET_PDEATHSIG = 1
 START_SECONDS = 90
 
 
@@ -30,9 +26,10 @@ class Services:
     def __init__(self, environment: dict[str, str]) -> None:
         self.environment = environment
         self.running: dict[str, subprocess.Popen[bytes]] = {}
-        self._stopping = False
 
     def __enter__(self) -> "Services":
+        # In a session of its own: what Ctrl-C sends to us must not stop the one who is to stop the others.
+        self._warden = subprocess.Popen([sys.executable, "-m", "catalog.warden"], stdin=subprocess.PIPE, start_new_session=True)
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._interrupt)
         return self
@@ -42,14 +39,16 @@ class Services:
 
     def start(self, name: str, command: list[str], log: Path | None = None) -> None:
         """Start a service in a process group of its own; its output goes to ``log``, or to ours."""
+        assert self._warden.stdin
         sink = log.open("ab") if log else None
         try:
-            self.running[name] = subprocess.Popen(
-                command, env=self.environment, stdout=sink, stderr=sink, start_new_session=True, preexec_fn=_end_with_parent
-            )  # fmt: skip
+            process = subprocess.Popen(command, env=self.environment, stdout=sink, stderr=sink, start_new_session=True)
         finally:
             if sink:
                 sink.close()
+        self._warden.stdin.write(f"{process.pid}\n".encode())
+        self._warden.stdin.flush()
+        self.running[name] = process
 
     def wait_until_answering(self, urls: dict[str, str], console: Console) -> None:
         """Return when every address answers; say which does not after a while, and go on."""
@@ -77,13 +76,12 @@ class Services:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave children behind
-        for process in self.running.values():
-            _signal(process, signal.SIGINT)
-        deadline = time.monotonic() + GRACE_SECONDS
-        for process in self.running.values():
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.1, deadline - time.monotonic()))
-            _signal(process, signal.SIGKILL)
+        assert self._warden.stdin
+        self._warden.stdin.close()
+        while self._warden.poll() is None:
+            for process in self.running.values():
+                process.poll()  # a child that ended counts as living until it was asked
+            time.sleep(0.05)
 
 
 class DagsterFollows:
@@ -117,15 +115,3 @@ def _answers(url: str) -> bool:
             return True
     except (urllib.error.URLError, OSError):
         return False
-
-
-def _end_with_parent() -> None:
-    """In the child: be told to stop when `kho up` is killed and cannot tell us (Linux; elsewhere they live on)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
-    """To the whole group, so that grandchildren (Dagster's code servers) end too."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
