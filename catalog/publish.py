@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Literal
 
+from catalog.alphabet import alphabetically
 from catalog.facts import Delivery, Facts, Profile, ReadableStore, read_facts
 from catalog.freshness import Freshness, freshness
 from catalog.search import Searchable, SearchIndex
-from catalog.search.folding import folded
 from pipelines.contract import Agency, Contract, Register
 from pipelines.outcome import CheckResult
 
@@ -123,7 +123,7 @@ class Catalogue:
 
     @cached_property
     def alphabetical(self) -> list[Entry]:
-        return sorted(self.entries.values(), key=lambda e: (folded(e.contract.title), e.id))
+        return sorted(self.entries.values(), key=lambda e: (alphabetically(e.contract.title), e.id))
 
     @cached_property
     def rows(self) -> int:

@@ -30,7 +30,7 @@ class Services:
     def __enter__(self) -> "Services":
         # In a session of its own: what Ctrl-C sends to us must not stop the one who is to stop the others.
         self._warden = subprocess.Popen([sys.executable, "-m", "catalog.warden"], stdin=subprocess.PIPE, start_new_session=True)
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._interrupt)
         return self
 

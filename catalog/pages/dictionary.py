@@ -1,6 +1,9 @@
 """The data dictionary of a dataset as lines that a page can show."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
 
 from catalog.access import Decision
 from catalog.facts import Profile
@@ -13,7 +16,10 @@ SHOWN_VALUES = 12
 
 @dataclass(frozen=True)
 class Line:
-    """One column; ``profile`` is empty where the visitor may not read the column."""
+    """One column; ``profile`` is empty where the visitor may not read the column.
+
+    ``extremes`` are its least and greatest value, where the values have an order that means something.
+    """
 
     column: Column
     semantic: SemanticType | None
@@ -21,6 +27,7 @@ class Line:
     values: tuple[str, ...]
     profile: Profile | None
     readable: bool
+    extremes: tuple[object, object] | None
 
 
 def dictionary(register: Register, entry: Entry, decision: Decision, language: str) -> list[Line]:
@@ -31,7 +38,28 @@ def _line(register: Register, entry: Entry, column: Column, readable: bool, lang
     semantic = register.semantic_types.get(column.semantic) if column.semantic else None
     # A code list of hundreds is named by its semantic type; printing it would bury the column.
     values = column.values if len(column.values) <= SHOWN_VALUES else ()
-    return Line(column, semantic, _rules(column, language), values, entry.profile.get(column.name) if readable else None, readable)
+    profile = entry.profile.get(column.name) if readable else None
+    return Line(column, semantic, _rules(column, language), values, profile, readable, _extremes(column, profile))
+
+
+ORDERED: dict[str, Callable[[str], object]] = {
+    "integer": Decimal,
+    "number": Decimal,
+    "date": date.fromisoformat,
+    "timestamp": datetime.fromisoformat,
+}
+"""Types whose extremes say something, and how the profile's text becomes a value again; of text, only keys and periods do."""
+
+
+def _extremes(column: Column, profile: Profile | None) -> tuple[object, object] | None:
+    if profile is None or profile.minimum is None or profile.maximum is None:
+        return None
+    if read := ORDERED.get(column.type):
+        try:
+            return read(profile.minimum), read(profile.maximum)
+        except (ValueError, ArithmeticError):  # the release was made when the column had another type
+            return None
+    return (profile.minimum, profile.maximum) if column.type == "string" and column.key and not column.values else None
 
 
 def _rules(column: Column, language: str) -> list[str]:

@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
 from catalog.access import decide
+from catalog.alphabet import alphabetically
 from catalog.browse import FACETS, browse
 from catalog.citation import cite
 from catalog.doors.api import api
@@ -15,6 +16,7 @@ from catalog.doors.selection import NoData, Reader, Selection
 from catalog.pages.dictionary import dictionary
 from catalog.pages.tags import translate
 from catalog.publish import QUALITY_STATES, Catalogue, Entry
+from pipelines.contract import Agency
 
 PAGE_SIZE = 20
 PREVIEW_ROWS = 20
@@ -37,21 +39,22 @@ def home(request: HttpRequest) -> HttpResponse:
         "newest": catalogue.newest[:ON_HOME],
         "late": [(entry, entry.freshness_at(now)) for entry in late[:ON_HOME]],
         "late_total": len(late),
-        "agencies": _owners(catalogue),
+        "agencies": _agencies(catalogue, request.language),
         "domains": _domains(catalogue, request.language),
         "with_data": len(catalogue.newest),
     }
     return render(request, "home.html", context)
 
 
-def _owners(catalogue: Catalogue) -> list[tuple[Any, int]]:
-    """Agencies that own datasets, in the order of `agencies.yaml`."""
-    return [(a, len(catalogue.by_agency[code])) for code, a in catalogue.register.agencies.items() if code in catalogue.by_agency]
+def _agencies(catalogue: Catalogue, language: str) -> list[tuple[Agency, int]]:
+    """Every agency with the number of datasets it owns, by name."""
+    counted = [(agency, len(catalogue.by_agency.get(code, ()))) for code, agency in catalogue.register.agencies.items()]
+    return sorted(counted, key=lambda c: alphabetically(c[0].name_en if language == "en" else c[0].name))
 
 
 def _domains(catalogue: Catalogue, language: str) -> list[tuple[str, str, int]]:
     domains = [(slug, catalogue.register.domain_title(slug, language), len(found)) for slug, found in catalogue.by_domain.items()]
-    return sorted(domains, key=lambda d: d[1].casefold())
+    return sorted(domains, key=lambda d: alphabetically(d[1]))
 
 
 def search(request: HttpRequest) -> HttpResponse:
@@ -98,7 +101,7 @@ def _choices(catalogue: Catalogue, facet: str, counts: Any, chosen: list[str], l
     choices = [{"value": v, "label": label(v), "count": counts[v], "chosen": v in chosen} for v in values]
     if facet == "quality":
         return sorted(choices, key=lambda c: QUALITY_STATES.index(c["value"]) if c["value"] in QUALITY_STATES else 99)
-    return sorted(choices, key=lambda c: (-c["count"], c["label"]))
+    return sorted(choices, key=lambda c: (-c["count"], alphabetically(c["label"])))
 
 
 def _entry(request: HttpRequest, id: str) -> Entry:
@@ -147,9 +150,7 @@ def dataset(request: HttpRequest, domain: str, name: str) -> HttpResponse:
 
 
 def agencies(request: HttpRequest) -> HttpResponse:
-    catalogue = _catalogue(request)
-    counted = [(a, len(catalogue.by_agency.get(code, ()))) for code, a in catalogue.register.agencies.items()]
-    return render(request, "agencies.html", {"agencies": counted})
+    return render(request, "agencies.html", {"agencies": _agencies(_catalogue(request), request.language)})
 
 
 def agency(request: HttpRequest, code: str) -> HttpResponse:
