@@ -63,8 +63,8 @@ def judge(connection: duckdb.DuckDBPyConnection, contract: Contract, file: Path,
     try:
         return _rows(connection, contract, source, mapping.columns, staging)
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
-        first = str(error).strip().splitlines()[0][:300]
-        return refusal("unreadable", f"Tệp hỏng giữa chừng: {first}", f"The file is damaged part-way: {first}")
+        damage = Unreadable.because_of(error, file)
+        return refusal("unreadable", damage.vi, damage.en)
     finally:
         connection.unregister("delivery")
 

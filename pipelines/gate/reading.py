@@ -1,5 +1,6 @@
 """A delivery as a relation of text columns, whatever its format. Types come from the contract, never from a guess."""
 
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,18 @@ class Unreadable(Exception):
     def __init__(self, vi: str, en: str) -> None:
         self.vi, self.en = vi, en
         super().__init__(en)
+
+    @classmethod
+    def because_of(cls, error: Exception, file: Path) -> "Unreadable":
+        """What a reader's error means to the sender."""
+        if "not utf-8 encoded" in str(error):
+            return cls(
+                "Tệp không theo bảng mã UTF-8; trong Excel hãy lưu kiểu «CSV UTF-8»",
+                "The file is not in UTF-8; in Excel, save it as “CSV UTF-8”",
+            )
+        # The first line alone: the next may quote rows. Where the warehouse keeps the file is not for the page.
+        first = str(error).strip().splitlines()[0].replace(str(file), "…").replace(file.name, "…")[:300]
+        return cls(f"Không đọc được tệp: {first}", f"The file cannot be read: {first}")
 
 
 @dataclass(frozen=True)
@@ -55,8 +68,7 @@ def read(connection: duckdb.DuckDBPyConnection, file: Path) -> Source:
     except duckdb.OutOfMemoryException:
         raise  # the machine's trouble, not the sender's
     except (duckdb.Error, fastexcel.FastExcelError, etree.XMLSyntaxError, UnicodeDecodeError) as error:
-        first = str(error).strip().splitlines()[0][:300]
-        raise Unreadable(f"Không đọc được tệp: {first}", f"The file cannot be read: {first}") from error
+        raise Unreadable.because_of(error, file) from error
 
 
 def _header(connection: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
@@ -67,10 +79,11 @@ def _csv(connection: duckdb.DuckDBPyConnection, file: Path) -> Source:
     # The quote is given: a stray quote otherwise makes the sniffer choose none, and two-line records break.
     with file.open("rb") as lines:
         first = lines.readline()
+    encoding = "utf-16" if first.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8"
     delimiter = max((",", ";", "\t", "|"), key=lambda d: first.count(d.encode()))
     relation = f"""
         read_csv({literal(file)}, all_varchar = true, header = true, delim = {literal(delimiter)}, quote = '"', escape = '"',
-                 null_padding = true, strict_mode = false, parallel = true)
+                 null_padding = true, strict_mode = false, parallel = true, encoding = {literal(encoding)})
     """
     relation = relation.replace("null_padding = true, ", "") if file.stat().st_size > 50_000_000 else relation
     return Source(relation, _header(connection, relation), first_row=2)

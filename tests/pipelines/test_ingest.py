@@ -81,6 +81,20 @@ def test_a_delivery_that_cannot_be_read_is_refused_with_a_reason(warehouse: Ware
     assert outcome.verdict == "refused"
     assert rule in {r.rule for r in outcome.reasons}
     assert all(r.vi and r.en for r in outcome.reasons)
+    assert not any(outcome.sha256 in r.vi + r.en or str(warehouse.settings.home) in r.vi + r.en for r in outcome.reasons)
+
+
+def test_utf_16_is_read_and_other_encodings_are_named_wherever_they_show(warehouse: Warehouse) -> None:
+    text = HEADER + "A,Xã,,,,\nB,Phường,,,,\n"
+    for n, encoding in enumerate(("utf-8-sig", "utf-16")):
+        warehouse.drop(TEAM, f"{n}.csv", text.encode(encoding))
+        assert (outcome := warehouse.take(TEAM)).rows_accepted == 2, (encoding, outcome.reasons)
+    assert warehouse.rows("SELECT ma_to, loai FROM ho_tich.to_cong_tac ORDER BY ma_to") == [("A", "Xã"), ("B", "Phường")]
+    late = HEADER + "".join(f"T{n},Xã,,,,\n" for n in range(200_000))
+    for n, content in enumerate((HEADER.encode() + b"A,X\xe3,,,,\n", late.encode() + b"Z,X\xe3,,,,\n")):
+        warehouse.drop(TEAM, f"cp-{n}.csv", content)
+        [reason] = warehouse.take(TEAM).reasons
+        assert "CSV UTF-8" in reason.vi and "CSV UTF-8" in reason.en
 
 
 def test_a_misspelt_column_is_named_with_the_nearest(warehouse: Warehouse) -> None:
