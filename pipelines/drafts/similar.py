@@ -6,8 +6,8 @@ from pipelines.contract import Register
 from pipelines.gate.headers import fold
 
 TITLE_ALIKE = 0.82
-COLUMNS_SHARED = 0.6
-"""Share of all columns of both that have the same name."""
+COLUMNS_SHARED = 0.8
+"""Share of the columns of the smaller of the two that the other has too: a sample is often an extract of the full table."""
 FEW_COLUMNS = 3
 """So few columns are alike by chance."""
 SHOWN = 3
@@ -19,7 +19,7 @@ def similar_datasets(title: str, columns: set[str], register: Register) -> list[
     for other in register.contracts.values():
         alike = SequenceMatcher(None, fold(title), fold(other.title)).ratio()
         names = {c.name for c in other.columns}
-        shared = len(columns & names) / len(columns | names) if len(columns) > FEW_COLUMNS else 0.0
+        shared = len(columns & names) / min(len(columns), len(names)) if len(columns) > FEW_COLUMNS else 0.0
         if alike >= TITLE_ALIKE or shared >= COLUMNS_SHARED:
             why = "the same columns" if shared >= COLUMNS_SHARED else "nearly the same title"
             found.append(
