@@ -1,13 +1,18 @@
 WITH su_kien AS (
-    SELECT ngay_dang_ky AS ngay, ma_xa_dang_ky AS ma_xa, 'Khai sinh' AS loai_viec, dung_han FROM ho_tich.khai_sinh
+    SELECT ngay_dang_ky AS ngay, ma_xa_dang_ky AS ma_xa, 'Khai sinh' AS loai_viec, gioi_tinh, loai_dang_ky, phuong_thuc, dung_han
+    FROM ho_tich.khai_sinh
     UNION ALL
-    SELECT ngay_dang_ky, ma_xa_dang_ky, 'Khai tử', dung_han FROM ho_tich.khai_tu
+    SELECT ngay_dang_ky, ma_xa_dang_ky, 'Khai tử', gioi_tinh, loai_dang_ky, phuong_thuc, dung_han
+    FROM ho_tich.khai_tu
     UNION ALL
-    SELECT ngay_dang_ky, ma_xa_dang_ky, 'Kết hôn', dung_han FROM ho_tich.ket_hon
+    SELECT ngay_dang_ky, ma_xa_dang_ky, 'Kết hôn', NULL, loai_dang_ky, phuong_thuc, dung_han
+    FROM ho_tich.ket_hon
     UNION ALL
-    SELECT ngay_cap, ma_xa_cap, 'Xác nhận tình trạng hôn nhân', dung_han FROM ho_tich.xac_nhan_tinh_trang_hon_nhan
+    SELECT ngay_cap, ma_xa_cap, 'Xác nhận tình trạng hôn nhân', gioi_tinh, NULL, phuong_thuc, dung_han
+    FROM ho_tich.xac_nhan_tinh_trang_hon_nhan
     UNION ALL
-    SELECT ngay_dang_ky, ma_xa_dang_ky, loai_viec, dung_han FROM ho_tich.thay_doi_cai_chinh
+    SELECT ngay_dang_ky, ma_xa_dang_ky, loai_viec, gioi_tinh, NULL, phuong_thuc, dung_han
+    FROM ho_tich.thay_doi_cai_chinh
 )
 
 SELECT
@@ -15,6 +20,12 @@ SELECT
     ma_xa,
     loai_viec,
     count(*) AS so_luong,
-    count(*) FILTER (dung_han) AS dung_han
+    CASE WHEN loai_viec <> 'Kết hôn' THEN count(*) FILTER (gioi_tinh = 'Nam') END AS so_nam,
+    CASE WHEN loai_viec <> 'Kết hôn' THEN count(*) FILTER (gioi_tinh = 'Nữ') END AS so_nu,
+    CASE WHEN loai_viec IN ('Khai sinh', 'Khai tử') THEN count(*) FILTER (loai_dang_ky = 'Quá hạn') END AS dang_ky_qua_han,
+    CASE WHEN loai_viec IN ('Khai sinh', 'Khai tử', 'Kết hôn') THEN count(*) FILTER (loai_dang_ky = 'Đăng ký lại') END AS dang_ky_lai,
+    count(*) FILTER (phuong_thuc = 'Trực tuyến') AS truc_tuyen,
+    count(*) FILTER (dung_han) AS dung_han,
+    round(100.0 * count(*) FILTER (dung_han) / count(*), 2) AS ty_le_dung_han_pct
 FROM su_kien
-GROUP BY ALL
+GROUP BY ky, ma_xa, loai_viec
