@@ -6,6 +6,8 @@ SELECT
     name AS ten_don_vi,
     name_en AS ten_en,
     kind AS loai,
+    CASE WHEN kind = 'ubnd-huyen' THEN split_part(code, '-', 2) END AS ma_huyen,
+    CASE WHEN identifier IS NULL THEN 'Chưa có' WHEN identifier_derived THEN 'Suy ra' ELSE 'Chính thức' END AS tinh_trang_ma,
     CAST(NULL AS VARCHAR) AS ma_cha,
     CAST(NULL AS VARCHAR) AS dia_chi,
     nullif(email, '') AS email,

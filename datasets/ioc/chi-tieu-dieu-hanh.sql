@@ -137,16 +137,39 @@ gia_tri AS (
     SELECT 'nhiem_vu_tong', tong, 'chuyen_doi_so.nhiem_vu_nghi_quyet' FROM nhiem_vu
     UNION ALL
     SELECT 'nhiem_vu_hoan_thanh', hoan_thanh, 'chuyen_doi_so.nhiem_vu_nghi_quyet' FROM nhiem_vu
+),
+so_sanh AS (
+    SELECT
+        gia_tri.ma_chi_tieu,
+        round(gia_tri.gia_tri, 4) AS gia_tri,
+        danh_muc.don_vi_tinh,
+        round(gia_tri.gia_tri, 4) - danh_muc.gia_tri_cong_bo AS chenh_lech,
+        danh_muc.sai_so_cho_phep,
+        danh_muc.nguong_canh_bao,
+        coalesce(
+            CASE danh_muc.chieu_tot
+                WHEN 'Cao hơn là tốt' THEN gia_tri.gia_tri < danh_muc.nguong_canh_bao
+                WHEN 'Thấp hơn là tốt' THEN gia_tri.gia_tri > danh_muc.nguong_canh_bao
+            END,
+            false
+        ) AS canh_bao,
+        danh_muc.ngay_cong_bo,
+        gia_tri.nguon
+    FROM gia_tri
+    JOIN ioc.danh_muc_chi_tieu AS danh_muc USING (ma_chi_tieu)
+    WHERE gia_tri.gia_tri IS NOT NULL
 )
 SELECT
-    gia_tri.ma_chi_tieu,
+    ma_chi_tieu,
     '80' AS ma_don_vi,
     '2023-6T' AS ky,
-    round(gia_tri.gia_tri, 4) AS gia_tri,
-    danh_muc.don_vi_tinh,
-    danh_muc.nguong_canh_bao,
-    coalesce(gia_tri.gia_tri < danh_muc.nguong_canh_bao, false) AS canh_bao,
-    gia_tri.nguon
-FROM gia_tri
-JOIN ioc.danh_muc_chi_tieu AS danh_muc USING (ma_chi_tieu)
-WHERE gia_tri.gia_tri IS NOT NULL
+    ngay_cong_bo AS den_ngay,
+    gia_tri,
+    don_vi_tinh,
+    chenh_lech,
+    abs(chenh_lech) <= sai_so_cho_phep AS khop_cong_bo,
+    nguong_canh_bao,
+    canh_bao,
+    CASE WHEN canh_bao THEN 'Đỏ' WHEN nguong_canh_bao IS NULL THEN 'Xám' ELSE 'Xanh' END AS muc_canh_bao,
+    nguon
+FROM so_sanh
