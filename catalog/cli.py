@@ -220,10 +220,14 @@ def samples(
     chosen = [_contract(register, d).id for d in datasets] if datasets else None
     with _progress() as progress:
         task = progress.add_task("samples", total=len(chosen or [c for c in register.contracts.values() if c.kind == "delivered"]))
-        files = make_samples(
-            register, where, chosen, scale=scale, seed=seed, faults=faults,
-            progress=lambda text: progress.update(task, advance=1, description=text),
-        )  # fmt: skip
+
+        def say(text: str) -> None:
+            if ": warning: " in text:
+                console.print(f"[yellow]{escape(text)}[/yellow]", highlight=False)
+            else:
+                progress.update(task, advance=1, description=text)
+
+        files = make_samples(register, where, chosen, scale=scale, seed=seed, faults=faults, progress=say)
     console.print(f"{len(files)} synthetic deliveries in {where.drop}. Take them in with `kho run`.")
 
 

@@ -228,6 +228,11 @@ class ContractReader:
             sample=self._sample(where, properties.get("sample"), {c.name for c in columns}),
             threshold=threshold,
         )
+        for column in columns:
+            if (column.sample or "").startswith("sql:") and column.name in contract["sample"].columns:
+                self._problem(
+                    where, f"`{column.name}` is computed twice: by its own sample and in sample.columns", "keep one of the two expressions"
+                )
         if self.problems:
             return None
         query = self.file.with_name(self.file.name.removesuffix(".odcs.yaml") + ".sql")
