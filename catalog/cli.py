@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable
+from csv import writer as csv_writer
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,6 +47,9 @@ Exit codes: 0 good · 1 data or a contract needs a person · 2 wrong call · 3 t
 )
 console = Console(stderr=True)
 out = Console()
+
+CSV_BATCH = 10_000
+"""Rows of a query held at once."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -442,7 +446,7 @@ def show(dataset: Annotated[str, typer.Argument(help="Dataset, e.g. mot-cua/ho-s
 def sql(
     query: Annotated[str, typer.Argument(help='DuckDB SQL over datasets by name, e.g. "SELECT count(*) FROM mot_cua.ho_so".')],
     as_json: JsonOption = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     limit: Annotated[int, typer.Option(help="Show at most this many rows in the table form.")] = 40,
 ) -> None:
     """Query the store, read-only. For the operator on this machine: no row or column is hidden here."""
@@ -451,8 +455,11 @@ def sql(
             relation = connection.sql(query)
             if relation is None:
                 return
-            if csv:
-                relation.write_csv("/dev/stdout", header=True)
+            if as_csv:
+                writer = csv_writer(sys.stdout)
+                writer.writerow(relation.columns)
+                while rows := relation.fetchmany(CSV_BATCH):
+                    writer.writerows(rows)
             elif as_json:
                 names = relation.columns
                 _print_json([dict(zip(names, row, strict=True)) for row in relation.fetchall()])

@@ -181,7 +181,7 @@ class ContractReader:
             return None
         table = schemas[0]
         columns = self._columns(table.get("properties"))
-        rules, checks = self._quality(table.get("quality"), {c.name for c in columns})
+        rules, checks = self._quality(table.get("quality"), {c.name: c.type for c in columns})
         access = self._choice(where, properties.get("access"), get_args(Access))
         personal = self._choice(where, properties.get("personalData"), get_args(Personal))
         self._personal(columns, personal)
@@ -342,7 +342,7 @@ class ContractReader:
                 return tuple(str(v) for v in values)
         return ()
 
-    def _quality(self, raw: Any, names: set[str]) -> tuple[list[Rule], list[Check]]:
+    def _quality(self, raw: Any, types: dict[str, str]) -> tuple[list[Rule], list[Check]]:
         rules: list[Rule] = []
         checks: list[Check] = []
         for i, item in enumerate(self._items(("schema", 0, "quality"), raw)):
@@ -353,7 +353,7 @@ class ContractReader:
             en = str(props.get("descriptionEn") or vi)
             if item.get("type") == "custom" and item.get("engine") == "kho":
                 expression = self._text((*path, "implementation"), item.get("implementation"), "a condition over the row's columns")
-                for fault in rule_faults(expression, names):
+                for fault in rule_faults(expression, types):
                     self._problem((*path, "implementation"), *fault)
                 rules.append(Rule(name, expression, vi, en))
             elif item.get("type") == "sql":
@@ -392,8 +392,8 @@ class ContractReader:
         return sample
 
 
-def rule_faults(expression: str, names: set[str]) -> Iterator[tuple[str, str]]:
-    """What makes ``expression`` unfit as a row rule: (message, fix) pairs."""
+def rule_faults(expression: str, types: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """What makes ``expression`` unfit as a row rule over columns of these logical types: (message, fix) pairs."""
     if not expression:
         return
     try:
@@ -406,11 +406,22 @@ def rule_faults(expression: str, names: set[str]) -> Iterator[tuple[str, str]]:
         return
     for node in statements[0].walk():
         if isinstance(node, exp.Column):
-            if node.name not in names:
-                near = get_close_matches(node.name, names, 1)
-                yield f"`{node.name}` is no column", f"did you mean `{near[0]}`?" if near else f"columns are: {', '.join(sorted(names))}"
+            if node.name not in types:
+                near = get_close_matches(node.name, types, 1)
+                yield f"`{node.name}` is no column", f"did you mean `{near[0]}`?" if near else f"columns are: {', '.join(sorted(types))}"
+        elif isinstance(node, exp.Add | exp.Sub) and not _is_number(node, types):
+            # Engines do not agree on what else to make of it.
+            yield f"`{node.sql(dialect='duckdb')}` calculates with a date", "subtract one date column from another: the days between them"
         elif not isinstance(node, RULE_NODES):
             yield (
                 f"`{node.sql(dialect='duckdb')}` is not allowed in a rule",
                 "use comparisons, + - * /, AND, OR, NOT, IN, BETWEEN, CASE, abs, round, length, coalesce",
             )
+
+
+def _is_number(node: exp.Add | exp.Sub, types: dict[str, str]) -> bool:
+    """Whether a sum or difference is one of numbers, or the days from one date column to another."""
+    kinds = [types.get(side.name) if isinstance(side, exp.Column) else None for side in (node.this, node.expression)]
+    if isinstance(node, exp.Sub) and kinds == ["date", "date"]:
+        return True
+    return not {"date", "timestamp"} & set(kinds)

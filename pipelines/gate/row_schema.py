@@ -8,7 +8,9 @@ from typing import Any
 
 import pandera.polars as pa
 import polars as pl
+import sqlglot
 from pandera.api.checks import Check
+from sqlglot import exp
 
 from pipelines.contract import Column, Contract
 
@@ -36,13 +38,34 @@ def mst_check() -> Check:
     return Check(valid, name="mst", statistics={})
 
 
-def row_rule(expression: str, name: str) -> Check:
-    """A rule over several columns, written in SQL in the contract; NULL passes."""
+def row_rule(expression: str, name: str, dates: set[str]) -> Check:
+    """A rule over several columns, written in DuckDB's SQL in the contract; NULL passes. ``dates`` are its date columns."""
+    portable = _for_polars(expression, dates)
 
     def holds(data: Any) -> Any:
-        return data.lazyframe.select(pl.sql_expr(expression).fill_null(True).alias(name))
+        return data.lazyframe.select(pl.sql_expr(portable).fill_null(True).alias(name))
 
     return Check(holds, name=name, statistics={"expression": expression})
+
+
+def _for_polars(expression: str, dates: set[str]) -> str:
+    """The rule in the words in which polars reckons as DuckDB does.
+
+    Days between dates are a number there only when the dates are made numbers; a date is not compared with text; and a
+    literal with a point is a decimal, whose division by zero raises instead of being infinite.
+    """
+    tree = sqlglot.parse_one(expression, dialect="duckdb")
+    for node in list(tree.walk()):
+        sides = [child for child in node.iter_expressions() if isinstance(child, exp.Column) and child.name in dates]
+        if isinstance(node, exp.Sub):
+            for side in sides:
+                side.replace(exp.cast(side.copy(), "INTEGER"))
+        elif sides and isinstance(node, exp.Binary | exp.Between | exp.In):
+            for text in [child for child in node.iter_expressions() if isinstance(child, exp.Literal) and child.is_string]:
+                text.replace(exp.cast(text.copy(), "DATE"))
+        elif isinstance(node, exp.Literal) and not node.is_string and "." in node.this:
+            node.replace(exp.cast(node.copy(), "DOUBLE"))
+    return tree.sql(dialect="duckdb")
 
 
 def column_checks(column: Column) -> list[Check]:
@@ -71,9 +94,10 @@ def _bound(column: Column, value: Any) -> Any:
 
 def row_schema(contract: Contract) -> pa.DataFrameSchema:
     """The pandera schema of one row of ``contract``, cross-column rules included. Keys are judged over the whole table."""
+    dates = {c.name for c in contract.columns if c.type == "date"}
     return pa.DataFrameSchema(
         columns={c.name: pa.Column(POLARS_TYPES[c.type], checks=column_checks(c), nullable=not c.required) for c in contract.columns},
-        checks=[row_rule(rule.expression, rule.name) for rule in contract.rules],
+        checks=[row_rule(rule.expression, rule.name, dates) for rule in contract.rules],
         name=contract.id,
         strict=True,
     )

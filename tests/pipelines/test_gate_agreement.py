@@ -38,6 +38,7 @@ RULES = [
     rule("co_ten", "NOT (co AND ten IS NULL)"),
     rule("lech", "abs(tien - so) <= 8"),
     rule("khoang", "so BETWEEN 1 AND 9 OR coalesce(tien, 0) IN (0, 1, 2)"),
+    rule("so_ngay", "den - tu <= 20"),
     rule("truong_hop", "CASE WHEN co THEN so > 1 ELSE true END"),
 ]
 NAMES = [str(c["name"]) for c in COLUMNS]
