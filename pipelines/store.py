@@ -103,7 +103,7 @@ class Store:
         self._writer: duckdb.DuckDBPyConnection | None = None
         self._gate: duckdb.DuckDBPyConnection | None = None
         self._mutex = threading.RLock()
-        self._synced: set[Path] = set()
+        self._synced: set[str] = set()
         self._state: LedgerState | None = None
 
     # ---- reading
@@ -200,10 +200,10 @@ class Store:
 
     def _sync_new_files(self) -> None:
         for folder, _, names in os.walk(self.settings.data):
-            new = [path for name in names if (path := Path(folder) / name) not in self._synced]
+            new = [path for name in names if (path := f"{folder}/{name}") not in self._synced]
             if not new:
                 continue
-            for path in [*new, Path(folder)]:
+            for path in [*new, folder]:
                 descriptor = os.open(path, os.O_RDONLY)
                 try:
                     os.fsync(descriptor)
@@ -356,7 +356,8 @@ def _evolve(contract: Contract, existing: dict[str, str]) -> list[str]:
 
 def ensure_fits(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
     """Raise `SchemaChangeRefused` when the table cannot hold what the contract now describes."""
-    existing = _tables(connection).get((contract.schema, contract.table), {})
+    described = connection.execute(f"DESCRIBE {quote_name(contract.schema, contract.table)}").fetchall()
+    existing = {name: kind for name, kind, *_ in described}
     for column in contract.columns:
         if existing.get(column.name) != column.sql_type:
             raise SchemaChangeRefused(

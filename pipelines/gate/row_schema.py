@@ -40,10 +40,9 @@ def mst_check() -> Check:
 
 def row_rule(expression: str, name: str, dates: set[str]) -> Check:
     """A rule over several columns, written in DuckDB's SQL in the contract; NULL passes. ``dates`` are its date columns."""
-    portable = _for_polars(expression, dates)
 
     def holds(data: Any) -> Any:
-        return data.lazyframe.select(pl.sql_expr(portable).fill_null(True).alias(name))
+        return data.lazyframe.select(pl.sql_expr(_for_polars(expression, dates)).fill_null(True).alias(name))
 
     return Check(holds, name=name, statistics={"expression": expression})
 
