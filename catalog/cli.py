@@ -4,12 +4,12 @@ import json
 import os
 import sys
 from collections.abc import Iterable
-from csv import writer as csv_writer
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import duckdb
+import pyarrow.csv
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -456,10 +456,10 @@ def sql(
             if relation is None:
                 return
             if as_csv:
-                writer = csv_writer(sys.stdout)
-                writer.writerow(relation.columns)
-                while rows := relation.fetchmany(CSV_BATCH):
-                    writer.writerows(rows)
+                batches = relation.to_arrow_reader(CSV_BATCH)
+                with pyarrow.csv.CSVWriter(sys.stdout.buffer, batches.schema) as writer:
+                    for batch in batches:
+                        writer.write_batch(batch)
             elif as_json:
                 names = relation.columns
                 _print_json([dict(zip(names, row, strict=True)) for row in relation.fetchall()])

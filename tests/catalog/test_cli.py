@@ -149,11 +149,14 @@ def test_sql_reads_the_store_and_never_writes_it(kho, warehouse: Warehouse, tmp_
         done = kho("sql", query)
         assert done.exit_code == 2 and done.stderr.strip() and "Traceback" not in done.stderr, query
     assert warehouse.rows("SELECT count(*) FROM ho_tich.to_cong_tac") == [(1,)]
-    # Through a real pipe: CSV for other programs.
-    piped = subprocess.run(
-        [sys.executable, "-m", "catalog.cli", "sql", "--csv", "SELECT ma_to, loai FROM ho_tich.to_cong_tac"], capture_output=True, text=True
-    )
-    assert piped.stdout == "ma_to,loai\nA,Xã\n"
+    # Into a real file that holds something already: CSV for other programs.
+    target = tmp_path / "target.csv"
+    with target.open("w") as sink:
+        sink.write("first\n")
+        sink.flush()
+        query = "SELECT ma_to, loai, NULL AS trong, true AS co FROM ho_tich.to_cong_tac"
+        subprocess.run([sys.executable, "-m", "catalog.cli", "sql", "--csv", query], stdout=sink, check=True)
+    assert target.read_text(encoding="utf-8") == 'first\n"ma_to","loai","trong","co"\n"A","Xã",,true\n'
 
 
 def test_samples_are_made_labelled_and_taken_in(kho, warehouse: Warehouse) -> None:
