@@ -15,6 +15,7 @@ from types import FrameType, TracebackType
 
 from rich.console import Console
 
+from catalog.warden import end
 from pipelines.contract import register_state
 
 START_SECONDS = 90
@@ -77,11 +78,14 @@ class Services:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave children behind
         assert self._warden.stdin
-        self._warden.stdin.close()
+        with suppress(BrokenPipeError):
+            self._warden.stdin.close()
         while self._warden.poll() is None:
             for process in self.running.values():
                 process.poll()  # a child that ended counts as living until it was asked
             time.sleep(0.05)
+        if left := [process.pid for process in self.running.values() if process.poll() is None]:
+            end(left)  # somebody killed the warden
 
 
 class DagsterFollows:

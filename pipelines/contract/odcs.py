@@ -421,7 +421,17 @@ def rule_faults(expression: str, types: dict[str, str]) -> Iterator[tuple[str, s
 
 def _is_number(node: exp.Add | exp.Sub, types: dict[str, str]) -> bool:
     """Whether a sum or difference is one of numbers, or the days from one date column to another."""
-    kinds = [types.get(side.name) if isinstance(side, exp.Column) else None for side in (node.this, node.expression)]
-    if isinstance(node, exp.Sub) and kinds == ["date", "date"]:
-        return True
-    return not {"date", "timestamp"} & set(kinds)
+    kinds = [_moment(side.unnest(), types) for side in (node.this, node.expression)]
+    plain = all(isinstance(side, exp.Column) for side in (node.this, node.expression))
+    return kinds == [None, None] or (isinstance(node, exp.Sub) and plain and kinds == ["date", "date"])
+
+
+def _moment(side: exp.Expression, types: dict[str, str]) -> str | None:
+    """`date` or `timestamp` where this operand is one; None for a number."""
+    if isinstance(side, exp.Column):
+        kind = types.get(side.name)
+        return kind if kind in ("date", "timestamp") else None
+    if isinstance(side, exp.Coalesce | exp.Case | exp.If):
+        found = [_moment(column, types) for column in side.find_all(exp.Column)]
+        return next((kind for kind in found if kind), None)
+    return None

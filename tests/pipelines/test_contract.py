@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.contract import InvalidRegister, load_register
+from pipelines.contract.odcs import rule_faults
 from tests.warehouse import TEAMS, Warehouse, column, contract
 
 
@@ -109,3 +110,16 @@ def test_one_file_is_all_a_dataset_needs(warehouse: Warehouse, tmp_path: Path) -
     warehouse.drop("y-te/moi", "a.csv", "ma\n1\n")
     assert warehouse.take("y-te/moi").verdict == "accepted"
     assert warehouse.rows("SELECT * FROM y_te.moi") == [("1",)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "fit"),
+    [
+        ("den - tu <= 30", True), ("abs(den - tu) <= 30", True), ("(den - tu) + so <= 30", True), ("den >= tu", True), ("so - so <= 1", True),
+        ("den <= tu + 30", False), ("den - so > tu", False), ("luc - tu <= 3", False), ("coalesce(den, tu) - coalesce(tu, den) <= 3", False),
+        ("CASE WHEN so > 1 THEN den ELSE tu END - tu <= 3", False), ("coalesce(so, 0) + 1 > 2", True),
+    ],
+)  # fmt: skip
+def test_of_dates_a_rule_calculates_only_the_days_between_two(rule: str, fit: bool) -> None:
+    types = {"tu": "date", "den": "date", "luc": "timestamp", "so": "integer"}
+    assert (not list(rule_faults(rule, types))) is fit
