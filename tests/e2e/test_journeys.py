@@ -185,7 +185,11 @@ def test_a_run_killed_half_way_completes_on_the_next_and_takes_nothing_twice(tmp
     assert dict(states) == {"FAILURE": 1, "SUCCESS": 1}, "Dagster, too, knows that the first run is over"
     with store.reader() as connection:
         ledger = connection.execute(
-            "SELECT dataset, count(*), count(DISTINCT sha256), max(release), any_value(rows_total) FROM kho.ledger GROUP BY dataset"
+            # Killed between the commit and the clearing of the drop folder, the next run finds the file taken in and says so: no release.
+            """
+            SELECT dataset, count(*), count(DISTINCT sha256), max(release), any_value(rows_total)
+            FROM kho.ledger WHERE outcome <> 'duplicate' GROUP BY dataset
+            """
         ).fetchall()
         assert {row[0] for row in ledger} == set(chosen)
         for dataset, deliveries, distinct, release, rows in ledger:
