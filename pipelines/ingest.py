@@ -6,38 +6,23 @@
 import hashlib
 import json
 import uuid
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
-from pipelines import archive
+from pipelines import archive, ledger
 from pipelines.contract import Contract, Register
 from pipelines.gate import Judgement, judge
+from pipelines.ledger import Arrival, now
 from pipelines.outcome import CheckResult, Outcome, Verdict
 from pipelines.sql import literal, quote, quote_name
 from pipelines.store import Release, Store, ensure_fits
 
 SYNTHETIC_MARK = "synthetic"
 """A file whose name carries this word is synthetic, and so is the release made of it."""
-
-
-@dataclass(frozen=True)
-class Arrival:
-    """A delivery to be judged: where its bytes are, what they are called, whether it came through the drop folder."""
-
-    file: Path
-    name: str
-    sha256: str
-    received_at: datetime
-    dropped: Path | None = None
-    rejudged: bool = False
-
-
-def now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def pending(store: Store, contract: Contract) -> list[Path]:
@@ -117,7 +102,7 @@ def _take(store: Store, contract: Contract, arrival: Arrival, run_id: str) -> Ou
     started = now()
     if not arrival.rejudged and _known(store, contract, release, arrival.sha256):
         with store.transaction(f"{contract.id}: duplicate", _info(outcome, run_id)) as connection:
-            _write_ledger(connection, contract, replace(outcome, release=None), arrival, run_id, started)
+            ledger.record(connection, contract, replace(outcome, release=None), arrival, run_id, started)
     else:
         outcome = _judge_and_commit(store, contract, arrival, outcome, release, run_id, started)
     if arrival.dropped is not None:
@@ -164,6 +149,7 @@ def _commit(
         rows_read=judgement.rows_read,
         rows_accepted=judgement.rows_accepted,
         rows_quarantined=judgement.rows_quarantined,
+        rows_left_out=judgement.rows_left_out,
         reasons=judgement.reasons,
         release=None if judgement.refused else number,
     )
@@ -174,17 +160,8 @@ def _commit(
             checks = tuple(_check(connection, contract))
             total = _profile(connection, contract, outcome.delivery_id)
             outcome = replace(outcome, checks=checks, rows_total=total)
-        if judgement.quarantine:
-            connection.execute(
-                f"INSERT INTO kho.quarantine SELECT ?, ?, row_number, column_name, value, rule, reason_vi, reason_en FROM ({judgement.quarantine})",
-                [outcome.delivery_id, contract.id],
-            )
-        for check in outcome.checks:
-            connection.execute(
-                "INSERT INTO kho.checks VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [outcome.delivery_id, contract.id, check.name, check.violations, check.vi, check.en, now()],
-            )
-        _write_ledger(connection, contract, outcome, arrival, run_id, started)
+        ledger.record_rows(connection, outcome, judgement)
+        ledger.record(connection, contract, outcome, arrival, run_id, started, judgement.decisions)
     store.remember(outcome, contract.fingerprint)
     return outcome
 
@@ -265,21 +242,6 @@ def _profile(connection: duckdb.DuckDBPyConnection, contract: Contract, delivery
 
 def _info(outcome: Outcome, run_id: str) -> dict[str, str]:
     return {"run": run_id, "dataset": outcome.dataset, "delivery": outcome.delivery_id, "sha256": outcome.sha256}
-
-
-def _write_ledger(
-    connection: duckdb.DuckDBPyConnection, contract: Contract, outcome: Outcome, arrival: Arrival, run_id: str, started: datetime
-) -> None:
-    reasons = json.dumps([asdict(r) for r in outcome.reasons], ensure_ascii=False)
-    size = arrival.file.stat().st_size if arrival.file.exists() else 0
-    connection.execute(
-        "INSERT INTO kho.ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            outcome.delivery_id, contract.id, arrival.received_at, arrival.name, size, arrival.sha256, outcome.synthetic,
-            run_id, contract.version, contract.fingerprint, outcome.verdict, outcome.rows_read, outcome.rows_accepted,
-            outcome.rows_quarantined, outcome.rows_total, outcome.release, reasons, started, now(),
-        ],
-    )  # fmt: skip
 
 
 def derived_state(register: Register, contract: Contract, releases: dict[str, Release]) -> str | None:

@@ -53,6 +53,8 @@ class Outcome:
     standing: Verdict | None = None
     reasons: tuple[Reason, ...] = ()
     checks: tuple[CheckResult, ...] = field(default_factory=tuple)
+    rows_left_out: int = 0
+    """Rows of the file that are not data: titles, totals, notes. Accepted + quarantined + left out = rows of the file."""
 
     @property
     def good(self) -> bool:

@@ -29,11 +29,21 @@ SYSTEM_TABLES = {
         delivery_id VARCHAR, dataset VARCHAR, received_at TIMESTAMP, file_name VARCHAR, bytes BIGINT, sha256 VARCHAR,
         synthetic BOOLEAN, run_id VARCHAR, contract_version VARCHAR, contract_fingerprint VARCHAR, outcome VARCHAR,
         rows_read BIGINT, rows_accepted BIGINT, rows_quarantined BIGINT, rows_total BIGINT, release BIGINT,
-        reasons VARCHAR, started_at TIMESTAMP, finished_at TIMESTAMP
+        reasons VARCHAR, started_at TIMESTAMP, finished_at TIMESTAMP, rows_left_out BIGINT, reading VARCHAR
     """,
     "quarantine": """
         delivery_id VARCHAR, dataset VARCHAR, row_number BIGINT, column_name VARCHAR, value VARCHAR, rule VARCHAR,
-        reason_vi VARCHAR, reason_en VARCHAR
+        reason_vi VARCHAR, reason_en VARCHAR, error_group VARCHAR
+    """,
+    "held_rows": """
+        delivery_id VARCHAR, dataset VARCHAR, row_number BIGINT, cells VARCHAR, closed_by VARCHAR, closed_at TIMESTAMP
+    """,
+    "marks": """
+        delivery_id VARCHAR, dataset VARCHAR, row_number BIGINT, column_name VARCHAR, value VARCHAR, rule VARCHAR,
+        reason_vi VARCHAR, reason_en VARCHAR, error_group VARCHAR
+    """,
+    "left_out": """
+        delivery_id VARCHAR, dataset VARCHAR, row_number BIGINT, kind VARCHAR, text VARCHAR
     """,
     "checks": """
         delivery_id VARCHAR, dataset VARCHAR, name VARCHAR, violations BIGINT, vi VARCHAR, en VARCHAR,
@@ -230,6 +240,8 @@ class Store:
             for name, columns in SYSTEM_TABLES.items()
             if (SYSTEM_SCHEMA, name) not in tables
         ]
+        for name, columns in SYSTEM_TABLES.items():
+            statements += _widen(name, columns, tables.get((SYSTEM_SCHEMA, name)))
         for contract in register.contracts.values():
             existing = tables.get((contract.schema, contract.table))
             statements += _create(contract) if existing is None else _evolve(contract, existing)
@@ -320,7 +332,7 @@ class Store:
     def compact_system_tables(self) -> None:
         """Merge the small files that one-row inserts leave in the ledger and its companions."""
         with self._locked() as connection:
-            for table in ("ledger", "profile", "checks", "quarantine"):
+            for table in ("ledger", "profile", "checks", "quarantine", "held_rows", "marks", "left_out"):
                 connection.execute(f"CALL ducklake_merge_adjacent_files('lake', {literal(table)}, schema => {literal(SYSTEM_SCHEMA)})")
 
 
@@ -346,6 +358,13 @@ def _create(contract: Contract) -> list[str]:
     comments = [f"COMMENT ON TABLE {table} IS {literal(f'{contract.title} / {contract.title_en}')}"]
     comments += [f"COMMENT ON COLUMN {table}.{quote(c.name)} IS {literal(f'{c.title} / {c.title_en}')}" for c in contract.columns]
     return [f"CREATE TABLE {table} ({columns})", *comments]
+
+
+def _widen(name: str, columns: str, existing: dict[str, str] | None) -> list[str]:
+    """Statements that add to a system table of an older warehouse the columns that it lacks."""
+    declared = [column.split() for column in columns.split(",")]
+    table = quote_name(SYSTEM_SCHEMA, name)
+    return [f"ALTER TABLE {table} ADD COLUMN {quote(c)} {kind}" for c, kind in declared if existing is not None and c not in existing]
 
 
 def _evolve(contract: Contract, existing: dict[str, str]) -> list[str]:

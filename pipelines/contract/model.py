@@ -127,6 +127,34 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How a delivery's file is to be read, where the contract says so (`customProperties.reading`).
+
+    What is None or empty is decided from the file, with the contract's names and types in hand.
+    """
+
+    delimiter: str | None = None
+    quote: str | None = None
+    encoding: str | None = None
+    """A Python codec name, or one of the legacy Vietnamese sets `tcvn3`, `vni`, `vps`, `viscii`."""
+    header_row: int | None = None
+    """Row of the file that holds the header (its last row where it has several), counted from 1."""
+    by_position: bool = False
+    """The columns come in the contract's order, whatever the header says; without this a position never decides."""
+    sheets: tuple[str, ...] = ()
+    """Names of the sheets to read, `*` for all; otherwise every visible sheet whose header fits."""
+    sheet_column: str | None = None
+    """A column of the contract that takes the name of the sheet (one sheet per district)."""
+    group_column: str | None = None
+    """A column of the contract that takes the text of the group row above (`I. Huyện Bến Lức`), carried down."""
+    missing_codes: dict[str, str] = field(default_factory=dict)
+    """Text that stands for a missing value → why it is missing."""
+    decimal: Literal[",", "."] | None = None
+    day_first: bool | None = None
+    """Whether dates in numbers put the day (true) or the month (false) first."""
+
+
+@dataclass(frozen=True)
 class Contract:
     """The whole truth about one dataset."""
 
@@ -156,6 +184,7 @@ class Contract:
     rules: tuple[Rule, ...]
     checks: tuple[Check, ...]
     sample: Sample
+    reading: Reading
     threshold: float
     """Share of rows (0–1) that may be quarantined before the delivery is refused as a whole."""
     fingerprint: str

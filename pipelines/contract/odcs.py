@@ -31,11 +31,12 @@ from pipelines.contract.model import (
     SemanticType,
 )
 from pipelines.contract.problem import Problem
+from pipelines.contract.reading import reading_of
 from pipelines.contract.yaml_lines import line_of
 
 DATASET_PROPERTIES = {
     "nameEn", "descriptionEn", "access", "personalData", "legalBasis", "licence", "loadMode", "delivery", "cycle",
-    "provenance", "keywords", "quarantineThreshold", "sample",
+    "provenance", "keywords", "quarantineThreshold", "sample", "reading",
 }  # fmt: skip
 COLUMN_PROPERTIES = {"titleEn", "semanticType", "personalData", "unit", "synonyms", "sample"}
 SQL_TYPES = {
@@ -199,6 +200,9 @@ class ContractReader:
         if not isinstance(grace, int) or grace < 0:
             self._problem(("slaProperties",), f"latency `{grace}` is not a number of days", "write a whole number such as 10")
             grace = 10
+        reading, faults = reading_of(properties.get("reading"), {c.name for c in columns})
+        for fault in faults:
+            self._problem(where, *fault)
         contract: dict[str, Any] = dict(  # noqa: C408 - read as the keyword arguments they become
             id=self.id,
             file=self.file,
@@ -226,6 +230,7 @@ class ContractReader:
             rules=tuple(rules),
             checks=tuple(checks),
             sample=self._sample(where, properties.get("sample"), {c.name for c in columns}),
+            reading=reading,
             threshold=threshold,
         )
         for column in columns:
@@ -237,7 +242,7 @@ class ContractReader:
             return None
         query = self.file.with_name(self.file.name.removesuffix(".odcs.yaml") + ".sql")
         judged = json.dumps(
-            [contract["load_mode"], threshold, [repr(c) for c in columns], [repr(r) for r in rules]],
+            [contract["load_mode"], threshold, repr(reading), [repr(c) for c in columns], [repr(r) for r in rules]],
             ensure_ascii=False,
         ) + (query.read_text(encoding="utf-8") if query.exists() else "")
         return Contract(**contract, fingerprint=hashlib.sha256(judged.encode()).hexdigest()[:16])

@@ -17,7 +17,7 @@ from pipelines.drafts.inventory import drafts_from_inventory
 from pipelines.drafts.similar import similar_datasets
 from pipelines.gate.headers import fold
 from pipelines.gate.judge import Judgement, judge
-from pipelines.gate.reading import Unreadable, read
+from pipelines.gate.readers import Unreadable, read
 
 __all__ = ["Draft", "draft_from_sample", "drafts_from_inventory", "try_out", "write_draft"]
 

@@ -9,8 +9,8 @@ from pipelines.contract import Column, SemanticType
 from pipelines.contract.odcs import SQL_TYPES
 from pipelines.drafts.document import DraftColumn, column_name
 from pipelines.gate.headers import fold
-from pipelines.gate.reading import Source
-from pipelines.gate.scan import cast, raw
+from pipelines.gate.readers import Source
+from pipelines.gate.values import cast, raw
 from pipelines.sql import quote
 
 SAMPLE_ROWS = 100_000

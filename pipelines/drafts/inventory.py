@@ -8,7 +8,7 @@ from pipelines.contract import Register
 from pipelines.drafts.document import Draft, DraftColumn, Facts, draft_text, refusal_of
 from pipelines.drafts.similar import similar_datasets
 from pipelines.gate.headers import fold
-from pipelines.gate.reading import Unreadable, read
+from pipelines.gate.readers import Unreadable, read
 
 HEADINGS = {
     "id": ("id", "ma_bo_du_lieu", "ma", "slug"),

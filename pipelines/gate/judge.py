@@ -1,14 +1,16 @@
 """Judge one delivery: read, map, type, test, find repeated keys; say what is accepted, held back, or refused whole."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
 
 from pipelines.contract import Contract
 from pipelines.gate.headers import match
-from pipelines.gate.reading import Source, Unreadable, read
-from pipelines.gate.scan import MASK_BITS, Test, scan, tests
+from pipelines.gate.readers import Decision, Source, Unreadable, read
+from pipelines.gate.readers.source import rows_left_out
+from pipelines.gate.rules import Test, tests
+from pipelines.gate.scan import MASK_BITS, scan
 from pipelines.outcome import Reason
 from pipelines.sql import literal, quote
 
@@ -19,7 +21,10 @@ SHOWN_UNKNOWN = 10
 class Judgement:
     """``accepted`` is SQL over the staged file, None when the delivery is refused whole.
 
-    ``quarantine`` is SQL yielding (row_number, column_name, value, rule, reason_vi, reason_en).
+    ``quarantine`` is SQL yielding (row_number, column_name, value, rule, reason_vi, reason_en, error_group), one row per broken
+    rule; ``held`` yields (row_number, cells), each quarantined row once with its cells as delivered (JSON by contract column).
+    ``marks`` is like ``quarantine``, for rows that are accepted all the same: warnings, missing codes, restored zeros.
+    ``left_out`` yields (row_number, kind, text) of the file's rows that are not data.
     """
 
     rows_read: int
@@ -28,7 +33,11 @@ class Judgement:
     reasons: tuple[Reason, ...]
     accepted: str | None
     quarantine: str | None = None
-    parameters: list[object] = field(default_factory=list)
+    held: str | None = None
+    marks: str | None = None
+    left_out: str | None = None
+    rows_left_out: int = 0
+    decisions: tuple[Decision, ...] = ()
 
     @property
     def refused(self) -> bool:
@@ -43,7 +52,7 @@ def refusal(rule: str, vi: str, en: str, column: str = "", rows: int = 0) -> Jud
 def judge(connection: duckdb.DuckDBPyConnection, contract: Contract, file: Path, staging: Path) -> Judgement:
     """Judge the delivery ``file``. ``staging`` is a Parquet file to write, to be kept until the judgement is used."""
     try:
-        source = read(connection, file)
+        source = read(connection, file, contract)
     except Unreadable as error:
         return refusal("unreadable", error.vi, error.en)
     mapping = match(contract, source.header)
@@ -59,14 +68,20 @@ def judge(connection: duckdb.DuckDBPyConnection, contract: Contract, file: Path,
                 Reason("unknown_column", name, 1, f"Cột «{name}» không có trong hợp đồng dữ liệu{hint[0]}",
                        f"Column “{name}” is not in the contract{hint[1]}")
             )  # fmt: skip
-        return Judgement(0, 0, 0, tuple(faults), None)
+        return _with_reading(connection, source, Judgement(0, 0, 0, tuple(faults), None))
     try:
-        return _rows(connection, contract, source, mapping.columns, staging)
+        return _with_reading(connection, source, _rows(connection, contract, source, mapping.columns, staging))
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
         damage = Unreadable.because_of(error, file)
         return refusal("unreadable", damage.vi, damage.en)
     finally:
         connection.unregister("delivery")
+
+
+def _with_reading(connection: duckdb.DuckDBPyConnection, source: Source, judgement: Judgement) -> Judgement:
+    """The judgement with what the reader decided and left out. Left-out rows are few: they are kept as values."""
+    rows = connection.execute(source.left_out).fetchall() if source.left_out else []
+    return replace(judgement, left_out=rows_left_out(rows), rows_left_out=len(rows), decisions=source.decisions)
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, contract: Contract, source: Source, columns: dict[str, str], staging: Path) -> Judgement:
@@ -86,7 +101,7 @@ def _rows(connection: duckdb.DuckDBPyConnection, contract: Contract, source: Sou
             QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY file_row_number) > 1
         """
         good = distinct
-    reasons, quarantine = ((), None) if good == rows else _faults(connection, contract, source, staged, found, repeated)
+    reasons, quarantine, held_rows = ((), None, None) if good == rows else _faults(connection, contract, source, staged, found, repeated)
     names = ", ".join(quote(c.name) for c in contract.columns)
     accepted = f"SELECT {names} FROM {staged} WHERE {sound} AND file_row_number NOT IN ({repeated})"
     held = rows - good
@@ -97,8 +112,8 @@ def _rows(connection: duckdb.DuckDBPyConnection, contract: Contract, source: Sou
                    f"{held} of {rows} rows are wrong ({share:.1f} %), above the threshold of {100 * contract.threshold:g} %: the whole delivery is refused"),
             *reasons,
         )  # fmt: skip
-        return Judgement(rows, 0, held, reasons, None, quarantine)
-    return Judgement(rows, good, held, reasons, accepted, quarantine)
+        return Judgement(rows, 0, held, reasons, None, quarantine, held_rows)
+    return Judgement(rows, good, held, reasons, accepted, quarantine, held_rows)
 
 
 def _count(connection: duckdb.DuckDBPyConnection, contract: Contract, staged: str, sound: str) -> tuple[int, int, int]:
@@ -112,11 +127,12 @@ def _count(connection: duckdb.DuckDBPyConnection, contract: Contract, staged: st
 
 def _faults(
     connection: duckdb.DuckDBPyConnection, contract: Contract, source: Source, staged: str, found: list[Test], repeated: str
-) -> tuple[tuple[Reason, ...], str]:
-    """Counts per rule, and the quarantine's rows: one per row and broken rule."""
+) -> tuple[tuple[Reason, ...], str, str]:
+    """Counts per rule; the quarantine's rows, one per row and broken rule; and each held row once, as it came."""
     rules = [(i // MASK_BITS, 1 << (i % MASK_BITS), t) for i, t in enumerate(found)]
     values = ", ".join(
-        f"({mask}, {bit}, {literal(t.column)}, {literal(t.rule)}, {literal(t.vi)}, {literal(t.en)})" for mask, bit, t in rules
+        f"({mask}, {bit}, {literal(t.column)}, {literal(t.rule)}, {literal(t.vi)}, {literal(t.en)}, {literal(t.group)})"
+        for mask, bit, t in rules
     )
     mask_of = "CASE mask " + " ".join(f"WHEN {m} THEN _mask{m}" for m in sorted({m for m, _, _ in rules})) + " END"
     key = ", ".join(contract.key)
@@ -125,13 +141,13 @@ def _faults(
         SELECT file_row_number + {source.first_row} AS row_number,
                column_name,
                CASE WHEN column_name = '' THEN CAST(_raw AS VARCHAR) ELSE json_extract_string(_raw, '$."' || column_name || '"') END AS value,
-               rule, vi AS reason_vi, en AS reason_en
-        FROM {staged}, (VALUES {values}) AS rules(mask, bit, column_name, rule, vi, en)
+               rule, vi AS reason_vi, en AS reason_en, error_group
+        FROM {staged}, (VALUES {values}) AS rules(mask, bit, column_name, rule, vi, en, error_group)
         WHERE _raw IS NOT NULL AND {mask_of} & bit <> 0
           -- A value that is missing or not of its type is said once, not again by each test on it.
         UNION ALL
         SELECT file_row_number + {source.first_row}, {literal(key)}, {shown_key}, 'duplicate_key',
-               'Khóa trùng với một hàng ở trên', 'The key repeats that of a row above'
+               'Khóa trùng với một hàng ở trên', 'The key repeats that of a row above', 'duplicate'
         FROM {staged} WHERE file_row_number IN ({repeated})
     """
     counts = connection.execute(
@@ -140,4 +156,9 @@ def _faults(
         FROM ({quarantine}) GROUP BY rule, column_name ORDER BY n DESC, rule, column_name
         """
     ).fetchall()
-    return tuple(Reason(*row) for row in counts), quarantine
+    cells = ", ".join(f"{quote(c.name)}: CAST({quote(c.name)} AS VARCHAR)" for c in contract.columns)
+    held = f"""
+        SELECT file_row_number + {source.first_row} AS row_number, coalesce(_raw, CAST({{{cells}}} AS JSON)) AS cells
+        FROM {staged} WHERE _raw IS NOT NULL OR file_row_number IN ({repeated})
+    """
+    return tuple(Reason(*row) for row in counts), quarantine, held

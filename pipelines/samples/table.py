@@ -12,7 +12,8 @@ from math import ceil
 import duckdb
 
 from pipelines.contract import Column, Contract, Register
-from pipelines.gate.scan import raw, tests
+from pipelines.gate.rules import tests
+from pipelines.gate.values import raw
 from pipelines.samples.chance import Chance
 from pipelines.samples.faults import Fault, plant
 from pipelines.samples.parents import Parents

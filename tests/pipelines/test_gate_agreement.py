@@ -17,7 +17,7 @@ from stdnum.vn import mst
 from pipelines.contract import load_register
 from pipelines.gate import judge
 from pipelines.gate.row_schema import POLARS_TYPES, row_schema
-from pipelines.gate.scan import tidy
+from pipelines.gate.values import tidy
 from tests.warehouse import column, contract, make_warehouse, rule
 
 COLUMNS = [
