@@ -7,7 +7,7 @@ from pandera.api.checks import Check
 
 from pipelines.contract import Column, Contract
 from pipelines.gate.row_schema import MST_WEIGHTS, row_schema
-from pipelines.sql import literal, quote
+from pipelines.sql import literal, one_of, quote
 
 ErrorGroup = Literal[
     "missing", "outlier", "duplicate", "wrong format", "broken reference", "contradiction", "stale", "mismatch"
@@ -45,10 +45,9 @@ def _compile(column: Column, check: Check) -> Test:
     name, s, x = check.name, check.statistics or {}, quote(column.name)
     example_vi, example_en = _example(column)
     if name == "isin":
-        allowed = ", ".join(literal(v) for v in s["allowed_values"])
         shown = ", ".join(column.values[:8]) + ("…" if len(column.values) > 8 else "")
         return Test(
-            column.name, "closed_list", f"{x} NOT IN ({allowed})",
+            column.name, "closed_list", f"{x} IS NOT NULL AND NOT {one_of(x, s['allowed_values'])}",
             f"Giá trị không có trong danh mục; được phép: {shown}", f"The value is not in the list; allowed are: {shown}",
         )  # fmt: skip
     if name == "str_matches":

@@ -4,7 +4,7 @@ from pipelines.contract import Column
 from pipelines.gate.forms import EITHER, Form, bare
 from pipelines.gate.rules import Test
 from pipelines.gate.values import missing_codes, raw, restored
-from pipelines.sql import literal, quote
+from pipelines.sql import literal, one_of, quote
 
 TYPE_NAMES = {
     "integer": ("số nguyên", "a whole number"),
@@ -23,7 +23,7 @@ def type_tests(column: Column, form: Form, declared: dict[str, str], original: s
     """
     text, value = raw(column.name), quote(column.name)
     codes = missing_codes(column, declared)
-    coded = f"{text} IN ({', '.join(literal(code) for code in codes)})"
+    coded = one_of(text, codes)
     found = []
     if column.required:
         found.append(

@@ -8,7 +8,7 @@ import re
 
 from pipelines.contract import Column
 from pipelines.gate.forms import EITHER, PLAIN, SURE_COMMA, SURE_POINT, Form, bare
-from pipelines.sql import literal, quote
+from pipelines.sql import literal, one_of, quote
 
 TIDY = "[!-~À-ưẠ-ỹ]([ -~À-ưẠ-ỹ]*[!-~À-ưẠ-ỹ])?"
 """Text that neither trimming nor NFC would change: ASCII and composed Vietnamese letters, no space at the ends.
@@ -20,6 +20,8 @@ GUARD = "'[=+@0-9-]"
 FIXED_LENGTH = re.compile(r"\[0-9\]\{(\d+)\}")
 EATEN_ZEROS = 2
 """So many leading zeros a spreadsheet may have eaten from a code that no closed list confirms (a birth province 001 has two)."""
+TRUE = ("true", "t", "1", "yes", "có", "x", "đúng")
+FALSE = ("false", "f", "0", "no", "không", "sai")
 NOT_ENTERED = {
     "KHONG_AP_DUNG": "không áp dụng",
     "CHUA_XAC_DINH": "chưa xác định",
@@ -59,8 +61,7 @@ def missing_codes(column: Column, declared: dict[str, str]) -> dict[str, str]:
 def text_value(column: Column, declared: dict[str, str]) -> str:
     """A text column's value: NULL for a code of missing data, leading zeros given back where the type has one length."""
     text = raw(column.name)
-    codes = ", ".join(literal(code) for code in missing_codes(column, declared))
-    value = f"CASE WHEN {text} IN ({codes}) THEN NULL ELSE {text} END"
+    value = f"CASE WHEN {one_of(text, missing_codes(column, declared))} THEN NULL ELSE {text} END"
     if zeros := restored(column):
         value = f"CASE WHEN {zeros} THEN lpad({text}, {fixed_length(column)}, '0') ELSE {value} END"
     return value
@@ -91,13 +92,17 @@ def cast(column: Column, form: Form | None = None, declared: dict[str, str] | No
     if column.type == "number":
         return number(text, column.sql_type, form)
     if column.type == "boolean":
-        return f"""CASE WHEN lower({text}) IN ('true', 't', '1', 'yes', 'có', 'x', 'đúng') THEN true
-                        WHEN lower({text}) IN ('false', 'f', '0', 'no', 'không', 'sai') THEN false END"""
+        return f"CASE WHEN {one_of(f'lower({text})', TRUE)} THEN true WHEN {one_of(f'lower({text})', FALSE)} THEN false END"
     if column.type == "date":
         return date(text, form)
     if column.type == "timestamp":
         return timestamp(text, form)
     return text_value(column, declared or {})
+
+
+def _first(quick: str, rest: str, text: str) -> str:
+    """SQL: ``quick``, and ``rest`` for the rows where that is NULL. Inside the CASE nothing of ``rest`` is computed ahead for all rows."""
+    return f"coalesce({quick}, CASE WHEN {text} IS NOT NULL THEN {rest} END)"
 
 
 def _plain(text: str, form: Form) -> str:
@@ -114,17 +119,21 @@ def _plain(text: str, form: Form) -> str:
 def number(text: str, sql_type: str, form: Form) -> str:
     """A number of ``sql_type`` (SQL) under ``form``."""
     rest = f"TRY_CAST({_plain(text, form)} AS {sql_type})"
-    if "e" in sql_type.lower() and sql_type.upper() in ("DOUBLE", "REAL"):
+    floating = sql_type.upper() in ("DOUBLE", "REAL", "FLOAT")  # these know NaN and infinity, which are no figures
+    if floating:
         rest = f"coalesce({rest}, CASE WHEN regexp_full_match({text}, '[+-]?[0-9]+([.][0-9]*)?[eE][+-]?[0-9]+') THEN TRY_CAST({text} AS {sql_type}) END)"
-    quick = {".": "[+-]?[0-9]+([.][0-9]+)?", ",": PLAIN, None: PLAIN}[form.decimal]
-    return f"coalesce(CASE WHEN regexp_full_match({text}, {literal(quick)}) THEN TRY_CAST({text} AS {sql_type}) END, {rest})"
+    if form.decimal == "." and not floating:
+        return _first(f"TRY_CAST({text} AS {sql_type})", rest, text)
+    quick = "[+-]?[0-9]+([.][0-9]+)?" if form.decimal == "." else PLAIN
+    return _first(f"CASE WHEN regexp_full_match({text}, {literal(quick)}) THEN TRY_CAST({text} AS {sql_type}) END", rest, text)
 
 
 def whole_number(text: str, form: Form) -> str:
     """A BIGINT under ``form``: decimals are accepted where they are zeros."""
     plain = _plain(text, form)
     rest = f"CASE WHEN regexp_full_match({plain}, '[+-]?[0-9]+([.]0+)?') THEN TRY_CAST(regexp_replace({plain}, '[.]0+$', '') AS BIGINT) END"
-    return f"coalesce(CASE WHEN regexp_full_match({text}, {literal(PLAIN)}) THEN TRY_CAST({text} AS BIGINT) END, {rest})"
+    # A cast would round 12.6; what has no point it cannot round.
+    return _first(f"CASE WHEN NOT contains({text}, '.') THEN TRY_CAST({text} AS BIGINT) END", rest, text)
 
 
 def date(text: str, form: Form) -> str:
@@ -134,7 +143,8 @@ def date(text: str, form: Form) -> str:
     if form.swapped:
         iso, long = (f"try_strptime(strftime({x}, '%Y-%d-%m'), '%Y-%m-%d')" for x in (iso, long))
     numeric = f"try_strptime(regexp_replace(regexp_replace({text}, ' 0?0:00(:00)?$', ''), '[-.]', '/', 'g'), {literal(_order(form))})"
-    return f"coalesce(CAST({iso} AS DATE), CAST({long} AS DATE), CAST({numeric} AS DATE), CAST({_serial(text)} AS DATE))"
+    rest = f"coalesce(CAST({long} AS DATE), CAST({numeric} AS DATE), CAST({_serial(text)} AS DATE))"
+    return _first(f"CAST({iso} AS DATE)", rest, text)
 
 
 def timestamp(text: str, form: Form) -> str:
@@ -145,7 +155,7 @@ def timestamp(text: str, form: Form) -> str:
     order = _order(form)
     patterns = ", ".join(literal(p) for p in (f"{order} %H:%M:%S", f"{order} %H:%M", order))
     numeric = f"try_strptime(regexp_replace({text}, '^([0-9]{{1,2}})[-.]([0-9]{{1,2}})[-.]', '\\1/\\2/'), [{patterns}])"
-    return f"coalesce({iso}, {numeric}, {_serial(text)})"
+    return _first(iso, f"coalesce({numeric}, {_serial(text)})", text)
 
 
 def _order(form: Form) -> str:
