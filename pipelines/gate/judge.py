@@ -11,6 +11,7 @@ from pipelines.gate.readers import Decision, Source, Unreadable, read
 from pipelines.gate.readers.source import rows_left_out
 from pipelines.gate.rules import Test, tests
 from pipelines.gate.scan import MASK_BITS, scan
+from pipelines.gate.thresholds import identifier_reasons, refusal_reasons
 from pipelines.outcome import Reason
 from pipelines.sql import literal, quote
 
@@ -36,6 +37,8 @@ class Judgement:
     held: str | None = None
     marks: str | None = None
     left_out: str | None = None
+    numbered: str | None = None
+    """``accepted`` with the ``row_number`` before its columns; there also for a delivery refused for its many faults."""
     rows_left_out: int = 0
     decisions: tuple[Decision, ...] = ()
 
@@ -101,19 +104,18 @@ def _rows(connection: duckdb.DuckDBPyConnection, contract: Contract, source: Sou
             QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY file_row_number) > 1
         """
         good = distinct
-    reasons, quarantine, held_rows = ((), None, None) if good == rows else _faults(connection, contract, source, staged, found, repeated)
     names = ", ".join(quote(c.name) for c in contract.columns)
-    accepted = f"SELECT {names} FROM {staged} WHERE {sound} AND file_row_number NOT IN ({repeated})"
-    held = rows - good
-    if held > contract.threshold * rows or good == 0:
-        share = 100 * held / rows
-        reasons = (
-            Reason("threshold", "", held, f"{held} trên {rows} hàng sai ({share:.1f} %), quá ngưỡng {100 * contract.threshold:g} %: trả lại cả đợt giao",
-                   f"{held} of {rows} rows are wrong ({share:.1f} %), above the threshold of {100 * contract.threshold:g} %: the whole delivery is refused"),
-            *reasons,
-        )  # fmt: skip
-        return Judgement(rows, 0, held, reasons, None, quarantine, held_rows)
-    return Judgement(rows, good, held, reasons, accepted, quarantine, held_rows)
+    kept = f"FROM {staged} WHERE {sound} AND file_row_number NOT IN ({repeated})"
+    accepted, numbered = f"SELECT {names} {kept}", f"SELECT file_row_number + {source.first_row} AS row_number, {names} {kept}"
+    if good == rows:
+        return Judgement(rows, good, 0, (), accepted, numbered=numbered)
+    reasons, quarantine, held_rows = _faults(connection, contract, source, staged, found, repeated)
+    wrong = _wrong_values(connection, quarantine)
+    if refusals := refusal_reasons(contract, rows, rows - good, wrong):
+        return Judgement(rows, 0, rows - good, (*refusals, *reasons), None, quarantine, held_rows, numbered=numbered)
+    return Judgement(
+        rows, good, rows - good, (*identifier_reasons(contract, wrong), *reasons), accepted, quarantine, held_rows, numbered=numbered
+    )
 
 
 def _count(connection: duckdb.DuckDBPyConnection, contract: Contract, staged: str, sound: str) -> tuple[int, int, int]:
@@ -123,6 +125,18 @@ def _count(connection: duckdb.DuckDBPyConnection, contract: Contract, staged: st
     ).fetchone()
     assert row is not None
     return int(row[0]), int(row[1]), int(row[2])
+
+
+def _wrong_values(connection: duckdb.DuckDBPyConnection, quarantine: str) -> dict[str, int]:
+    """Per column, the rows in which its value breaks a rule. The columns of a composite key are wrong together."""
+    counted = connection.execute(
+        f"""
+        SELECT name, count(DISTINCT row_number)
+        FROM (SELECT row_number, unnest(string_split(column_name, ', ')) AS name FROM ({quarantine}))
+        GROUP BY name
+        """
+    ).fetchall()
+    return dict(counted)
 
 
 def _faults(
