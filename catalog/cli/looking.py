@@ -10,8 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from catalog.cli.terminal import Exit, JsonOption, console, fail, known_contract, known_register, out, print_json
+from pipelines.formula_guard import guarded
 from pipelines.intake import Intake
 from pipelines.settings import settings
+from pipelines.sql import quote
 from pipelines.store import Store, StoreMissing
 
 commands = typer.Typer()
@@ -138,7 +140,12 @@ def sql(
             if relation is None:
                 return
             if as_csv:
-                batches = relation.to_arrow_reader(CSV_BATCH)
+                # Whoever opens the CSV may do so in a spreadsheet.
+                texts = [
+                    f"{guarded(f'#{n}')} AS {quote(name)}" if kind == "VARCHAR" else f"#{n}"  # by place: names may repeat
+                    for n, (name, kind) in enumerate(zip(relation.columns, map(str, relation.types), strict=True), 1)
+                ]
+                batches = relation.project(", ".join(texts)).to_arrow_reader(CSV_BATCH)
                 with pyarrow.csv.CSVWriter(sys.stdout.buffer, batches.schema) as writer:
                     for batch in batches:
                         writer.write_batch(batch)

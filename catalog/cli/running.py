@@ -38,8 +38,8 @@ def run(
     if stale:
         reasons = intake.stale()
         chosen = [d for d in chosen if d in reasons]
-    outcomes, broken = _run(intake, chosen)
-    _report(outcomes, broken, as_json)
+    outcomes, broken = take_in(intake, chosen)
+    report(outcomes, broken, as_json)
     if broken:
         raise typer.Exit(Exit.BROKEN)
     if not all(o.good for many in outcomes.values() for o in many):
@@ -61,7 +61,7 @@ def _choose(register: Register, datasets: Iterable[str] | None, domain: str | No
     ]
 
 
-def _run(intake: Intake, chosen: list[str]) -> tuple[dict[str, list[Outcome]], dict[str, str]]:
+def take_in(intake: Intake, chosen: list[str]) -> tuple[dict[str, list[Outcome]], dict[str, str]]:
     """Through Dagster, with a progress bar; outcomes and broken steps by dataset."""
     if not chosen:
         return {}, {}
@@ -90,7 +90,8 @@ def _run(intake: Intake, chosen: list[str]) -> tuple[dict[str, list[Outcome]], d
     return outcomes, broken
 
 
-def _report(outcomes: dict[str, list[Outcome]], broken: dict[str, str], as_json: bool) -> None:
+def report(outcomes: dict[str, list[Outcome]], broken: dict[str, str], as_json: bool) -> None:
+    """What became of every delivery: JSON, or what needs a person and a summary."""
     flat = [o for many in outcomes.values() for o in many]
     if as_json:
         print_json(
@@ -180,8 +181,8 @@ def up(
             intake = Intake(where, register)
             if intake.store.snapshot() == 0 and not where.drop.exists():
                 samples(None)
-            outcomes, broken = _run(intake, list(intake.stale()))
-            _report(outcomes, broken, as_json=False)
+            outcomes, broken = take_in(intake, list(intake.stale()))
+            report(outcomes, broken, as_json=False)
             intake.store.close()
             _supervise(where, host, port, dagster_port)
     except AlreadyRunning:

@@ -51,7 +51,10 @@ def supersede(
 
 
 def set_aside(store: Store, dataset: str, delivery_id: str) -> int:
-    """A steward decides that the open rows of a delivery are not wanted; how many there were. `reopen` takes it back."""
+    """A steward decides that the open rows of a delivery are not wanted; how many there were. `reopen` takes it back.
+
+    Here and there the beginning of the delivery's id is enough.
+    """
     return _mark(store, dataset, delivery_id, "closed_at IS NULL", BY_HAND)
 
 
@@ -62,12 +65,11 @@ def reopen(store: Store, dataset: str, delivery_id: str) -> int:
 
 def _mark(store: Store, dataset: str, delivery_id: str, which: str, by: str | None) -> int:
     what = "set aside" if by else "reopened"
+    place = f"dataset = ? AND starts_with(delivery_id, ?) AND {which}"
     with store.transaction(f"{dataset}: rows {what}", {"dataset": dataset, "delivery": delivery_id}) as connection:
-        row = connection.execute(
-            f"SELECT count(*) FROM kho.held_rows WHERE dataset = ? AND delivery_id = ? AND {which}", [dataset, delivery_id]
-        ).fetchone()
+        row = connection.execute(f"SELECT count(*) FROM kho.held_rows WHERE {place}", [dataset, delivery_id]).fetchone()
         connection.execute(
-            f"UPDATE kho.held_rows SET closed_by = ?, closed_at = ? WHERE dataset = ? AND delivery_id = ? AND {which}",
+            f"UPDATE kho.held_rows SET closed_by = ?, closed_at = ? WHERE {place}",
             [by, now() if by else None, dataset, delivery_id],
         )
     return int(row[0]) if row else 0

@@ -91,7 +91,7 @@ class Quarantine:
         rows = self.connection.execute(
             f"""
             SELECT error_group, rule, column_name, any_value(reason_vi), any_value(reason_en), count(DISTINCT row_number) AS n
-            FROM {self._open("quarantine")}
+            FROM {self.open_faults}
             GROUP BY error_group, rule, column_name
             ORDER BY n DESC, rule, column_name
             """,
@@ -104,7 +104,7 @@ class Quarantine:
         return dict(
             self.connection.execute(
                 f"""
-                SELECT error_group, count(DISTINCT row_number) AS n FROM {self._open("quarantine")}
+                SELECT error_group, count(DISTINCT row_number) AS n FROM {self.open_faults}
                 GROUP BY error_group ORDER BY n DESC, error_group
                 """,
                 [delivery_id],
@@ -116,7 +116,7 @@ class Quarantine:
         rows = self.connection.execute(
             f"""
             SELECT row_number, column_name, value, rule, reason_vi, reason_en, error_group
-            FROM {self._open("quarantine")}
+            FROM {self.open_faults}
             WHERE $2 IS NULL OR list_has_all($2, string_split(column_name, ', '))
             ORDER BY row_number, column_name, rule
             {"" if limit is None else f"LIMIT {int(limit)}"}
@@ -138,10 +138,11 @@ class Quarantine:
         names = [c.name for c in contract.columns]
         return [(row[0], dict(zip(names, row[1:], strict=True))) for row in found]
 
-    def _open(self, table: str) -> str:
-        """Rows of a companion table that belong to open rows of the delivery bound as ``$1``."""
+    @property
+    def open_faults(self) -> str:
+        """SQL: the faults of the open rows of the delivery bound as ``$1``."""
         return f"""
-            (SELECT q.* FROM {self._table(table)} AS q
+            (SELECT q.* FROM {self._table("quarantine")} AS q
              SEMI JOIN {self._table("held_rows")} AS h
              ON h.delivery_id = q.delivery_id AND h.row_number = q.row_number AND h.closed_at IS NULL
              WHERE q.delivery_id = $1)
