@@ -82,12 +82,24 @@ def take_in(intake: Intake, chosen: list[str]) -> tuple[dict[str, list[Outcome]]
         intake.listeners.append(show)
         result = run_dagster(intake, build_defs(intake), chosen)
         bar.update(task, description="done")
+    tell_agencies(intake)
     intake.store.compact_system_tables()
     broken = dict(result.failed)
     for dataset in chosen:
         if dataset not in outcomes and dataset not in broken:
             broken[dataset] = "not run: something it reads failed, or the run was stopped"
     return outcomes, broken
+
+
+def tell_agencies(intake: Intake) -> None:
+    """Send the notices that are due. What cannot be sent now is said, and tried again by the next run."""
+    from pipelines.notify import send_due
+
+    results = send_due(intake.store, intake.register, intake.settings.catalogue_url)
+    for error in dict.fromkeys(error for _, error in results if error):
+        console.print(f"[yellow]notice not sent, tried again later:[/yellow] {escape(error)}", highlight=False)
+    if told := sum(1 for _, error in results if error is None):
+        console.print(f"{told} deliveries told to their agencies")
 
 
 def report(outcomes: dict[str, list[Outcome]], broken: dict[str, str], as_json: bool) -> None:
