@@ -138,25 +138,20 @@ def _known(store: Store, contract: Contract, release: Release | None, sha256: st
 def _judge_and_commit(
     store: Store, contract: Contract, arrival: Arrival, outcome: Outcome, release: Release | None, run_id: str, started: datetime
 ) -> Outcome:
-    if sheet := read_fix_sheet(arrival.file):
-        folder = store.settings.staging / outcome.delivery_id
-        folder.mkdir(parents=True)
-        try:
-            correction = correct(store, contract, sheet, folder)
+    staging = store.settings.staging / outcome.delivery_id
+    staging.mkdir(parents=True, exist_ok=True)
+    try:
+        if sheet := read_fix_sheet(arrival.file):
+            correction = correct(store, contract, sheet, staging)
             outcome = replace(outcome, synthetic=outcome.synthetic or correction.synthetic)
             if arrival.rejudged and correction.moot:
                 return _record_duplicate(store, contract, replace(outcome, corrects=correction.delivery_id), arrival, run_id, started)
             return _commit(store, contract, correction.judgement, arrival, outcome, release, run_id, started, correction)
-        finally:
-            shutil.rmtree(folder)
-    store.settings.staging.mkdir(parents=True, exist_ok=True)
-    staging = store.settings.staging / f"{outcome.delivery_id}.parquet"
-    try:
         with store.gate_connection() as gate:
             judgement = judge(gate, contract, arrival.file, staging)
         return _commit(store, contract, judgement, arrival, outcome, release, run_id, started)
     finally:
-        staging.unlink(missing_ok=True)
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _commit(
@@ -186,29 +181,29 @@ def _commit(
         corrects=correction.delivery_id if correction else "",
     )
     with store.transaction(f"{contract.id}: {verdict}", _info(outcome, run_id)) as connection:
+        if correction:
+            correction.close(connection, outcome.delivery_id, now())
+        elif store.judged(contract.id):
+            period = period_column(contract) if contract.load_mode == "snapshot" else None
+            supersede(connection, contract, outcome, judgement.accepted, period)
         if judgement.accepted:
             ensure_fits(connection, contract)
             if correction and correction.adds:
                 correction.load(connection, contract)
             else:
-                _load(connection, contract, judgement.accepted, first=release is None)
+                _load(store, connection, contract, judgement, first=release is None)
             checks = tuple(_check(connection, contract))
             total = _profile(connection, contract, outcome.delivery_id)
             outcome = replace(outcome, checks=checks, rows_total=total)
-        if correction:
-            correction.close(connection, outcome.delivery_id, now())
-        elif store.judged(contract.id):
-            supersede(
-                connection, contract, outcome, judgement.accepted, period_column(contract) if contract.load_mode == "snapshot" else None
-            )
         ledger.record_rows(connection, outcome, judgement)
         ledger.record(connection, contract, outcome, arrival, run_id, started, judgement.decisions)
     store.remember(outcome, contract.fingerprint)
     return outcome
 
 
-def _load(connection: duckdb.DuckDBPyConnection, contract: Contract, accepted: str, first: bool) -> None:
+def _load(store: Store, connection: duckdb.DuckDBPyConnection, contract: Contract, judgement: Judgement, first: bool) -> None:
     """Put the accepted rows into the table by the contract's load mode. Delete + insert, never create-or-replace."""
+    accepted = judgement.accepted
     table = quote_name(contract.schema, contract.table)
     names = ", ".join(quote(c.name) for c in contract.columns)
     if first:
@@ -221,7 +216,10 @@ def _load(connection: duckdb.DuckDBPyConnection, contract: Contract, accepted: s
     elif contract.load_mode == "snapshot":
         period = quote(period_column(contract))
         connection.execute(f"DELETE FROM {table} WHERE {period} IN (SELECT DISTINCT {period} FROM ({accepted}))")
-    connection.execute(f"INSERT INTO {table} ({names}) {accepted}")
+    if judgement.whole:
+        store.adopt(connection, contract, judgement.whole)
+    else:
+        connection.execute(f"INSERT INTO {table} ({names}) {accepted}")
 
 
 PERIODS = ("ky_thang", "ky_quy", "nam", "tuan", "nam_hoc")
@@ -305,22 +303,21 @@ def _derive(store: Store, register: Register, contract: Contract, run_id: str) -
     if state is None or state in (release and release.sha256, judged and judged.sha256):
         return _unchanged(store, contract.id)
     delivery_id = str(uuid.uuid4())
-    result = store.settings.staging / f"{delivery_id}.csv"
-    staging = store.settings.staging / f"{delivery_id}.parquet"
-    store.settings.staging.mkdir(parents=True, exist_ok=True)
+    staging = store.settings.staging / delivery_id
+    staging.mkdir(parents=True, exist_ok=True)
+    result = staging / "result.parquet"
     started = now()
     try:
         with store.reader() as connection:
             synthetic = _any_synthetic(connection, list(register.upstream[contract.id]))
-            connection.execute(f"COPY ({(contract.query or '').rstrip().rstrip(';')}) TO {literal(result)} (FORMAT csv, HEADER true)")
+            connection.execute(f"COPY ({(contract.query or '').rstrip().rstrip(';')}) TO {literal(result)} (FORMAT parquet)")
         arrival = Arrival(result, contract.sibling(".sql").name, state, started, rejudged=True)
         with store.gate_connection() as gate:
             judgement = judge(gate, contract, result, staging)
         outcome = Outcome(contract.id, "accepted", arrival.name, state, delivery_id, synthetic=synthetic)
         return _commit(store, contract, judgement, arrival, outcome, release, run_id, started)
     finally:
-        result.unlink(missing_ok=True)
-        staging.unlink(missing_ok=True)
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _any_synthetic(connection: duckdb.DuckDBPyConnection, datasets: list[str]) -> bool:

@@ -5,6 +5,7 @@ newer one replaced there is nothing left to mend. Where the delivery was refused
 judged again from the archive and come in together with the mended ones, once few enough wrong rows are left.
 """
 
+import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,8 @@ import polars as pl
 from pipelines import archive
 from pipelines.contract import Contract
 from pipelines.gate import Judgement, judge
+from pipelines.gate.forms import form_of
+from pipelines.gate.readers import Decision, Source
 from pipelines.gate.thresholds import refusal_reasons
 from pipelines.outcome import Reason
 from pipelines.rejects.submitted import FixSheet
@@ -72,6 +75,8 @@ class _Corrected:
     file_name: str
     rows_read: int
     synthetic: bool
+    decisions: tuple[Decision, ...]
+    """How its columns wrote numbers and dates: a few mended rows could not say it again."""
     open_rows: frozenset[int]
     loaded: bool
     """Whether its right rows are in the store: by its own release, or by that of a fix sheet."""
@@ -79,6 +84,12 @@ class _Corrected:
     """Whether another delivery was released since."""
     snapshot: int
     """The state of the store in which the first delivery of the chain was judged."""
+
+    @property
+    def unit(self) -> str | None:
+        """The unit that its title stated for figures, where it is not the contract's."""
+        stated = [d.value.partition(" × ")[0] for d in self.decisions if d.what.endswith(": unit")]
+        return stated[0] if stated else None
 
 
 def correct(store: Store, contract: Contract, sheet: FixSheet, staging: Path) -> Correction:
@@ -155,14 +166,14 @@ def _with_strange(judgement: Judgement, sheet_rows: list[int]) -> Judgement:
 def _corrected(connection: duckdb.DuckDBPyConnection, contract: Contract, sha256: str) -> _Corrected | None:
     found = connection.execute(
         """
-        SELECT delivery_id, outcome, file_name, rows_read, synthetic, finished_at FROM kho.ledger
+        SELECT delivery_id, outcome, file_name, rows_read, synthetic, reading, finished_at FROM kho.ledger
         WHERE dataset = ? AND sha256 = ? AND outcome IN ('partial', 'refused') ORDER BY finished_at DESC LIMIT 1
         """,
         [contract.id, sha256],
     ).fetchone()
     if found is None:
         return None
-    delivery_id, outcome, file_name, rows_read, synthetic, finished_at = found
+    delivery_id, outcome, file_name, rows_read, synthetic, reading, finished_at = found
     waiting = connection.execute(
         "SELECT row_number FROM kho.held_rows WHERE delivery_id = ? AND closed_at IS NULL", [delivery_id]
     ).fetchall()
@@ -187,34 +198,34 @@ def _corrected(connection: duckdb.DuckDBPyConnection, contract: Contract, sha256
         [delivery_id],
     ).fetchone()
     return _Corrected(
-        delivery_id, outcome, file_name, rows_read, synthetic, frozenset(row[0] for row in waiting),
+        delivery_id, outcome, file_name, rows_read, synthetic, tuple(Decision(**d) for d in json.loads(reading or "[]")),
+        frozenset(row[0] for row in waiting),
         loaded=outcome == "partial" or by_sheet, overtaken=by_other, snapshot=int(first[0]) if first and first[0] is not None else 0,
     )  # fmt: skip
 
 
 def _judged(store: Store, contract: Contract, corrected: _Corrected, columns: list[str], rows: pl.DataFrame, staging: Path) -> Correction:
-    mended, places = staging / "mended.parquet", staging / "places.parquet"
-    rows.select(columns).write_parquet(mended)
-    # The gate counts the rows of `mended` from 1; this says where in the sheet each stands.
-    rows.select("sheet_row").with_row_index("at", offset=1).write_parquet(places)
+    mended = staging / "mended.parquet"
+    rows.select("sheet_row", *columns).write_parquet(mended)
     lenient = _lenient(contract)
+    source = Source(f"read_parquet({literal(mended)})", columns, first_row=1, row="sheet_row", unit=corrected.unit)
+    known = {c.name: form for c in contract.columns if (form := form_of(corrected.decisions, c.name))}
     with store.gate_connection() as gate:
-        judgement = judge(gate, lenient, mended, staging / "typed.parquet")
-        judgement = _in_the_sheet(judgement, places)
-        if judgement.accepted is None or judgement.numbered is None:
+        judgement = replace(judge(gate, lenient, mended, staging / "sheet", source=source, known=known), whole=None)
+        if judgement.accepted is None:
             # Nothing is mended: the rows go on waiting under the delivery that they came in.
             return Correction(corrected.delivery_id, replace(judgement, held=None))
-        base = None if corrected.loaded else judge(gate, lenient, _archived(store, contract, corrected), staging / "base.parquet").accepted
-    conflicts = _conflicts(store, contract, corrected, judgement.numbered, base)
+        base = None if corrected.loaded else judge(gate, lenient, _archived(store, contract, corrected), staging / "base").accepted
+    conflicts = _conflicts(store, contract, corrected, judgement, base)
     judgement = _without(judgement, contract, conflicts)
-    taken = tuple(rows["row_number"].to_list())
     if judgement.accepted is None:
         return Correction(corrected.delivery_id, replace(judgement, held=None))
+    taken = tuple(rows["row_number"].to_list())
     if corrected.loaded:
         return Correction(corrected.delivery_id, judgement, rows=taken)
     still_wrong = len(corrected.open_rows) - judgement.rows_accepted
     if refusals := refusal_reasons(contract, corrected.rows_read, still_wrong, {}):
-        refused = replace(judgement, accepted=None, rows_accepted=0, held=None, reasons=(*refusals, *judgement.reasons))
+        refused = replace(judgement, accepted=None, rows_accepted=0, held=None, marks=None, reasons=(*refusals, *judgement.reasons))
         return Correction(corrected.delivery_id, refused, adds=False)
     whole = f"{base} UNION ALL BY NAME {judgement.accepted}" if base else judgement.accepted
     return Correction(corrected.delivery_id, replace(judgement, accepted=whole), adds=False, rows=taken)
@@ -238,24 +249,7 @@ def _archived(store: Store, contract: Contract, corrected: _Corrected) -> Path:
     return file
 
 
-def _in_the_sheet(judgement: Judgement, places: Path) -> Judgement:
-    """The judgement with rows numbered as in the sheet."""
-
-    def moved(query: str | None) -> str | None:
-        if query is None:
-            return None
-        return f"SELECT p.sheet_row AS row_number, q.* EXCLUDE (row_number) FROM ({query}) AS q JOIN read_parquet({literal(places)}) AS p ON p.at = q.row_number"
-
-    return replace(
-        judgement,
-        quarantine=moved(judgement.quarantine),
-        held=moved(judgement.held),
-        marks=moved(judgement.marks),
-        numbered=moved(judgement.numbered),
-    )
-
-
-def _conflicts(store: Store, contract: Contract, corrected: _Corrected, numbered: str, base: str | None) -> list[int]:
+def _conflicts(store: Store, contract: Contract, corrected: _Corrected, judgement: Judgement, base: str | None) -> list[int]:
     """Sheet rows whose key is taken: by a row of the delivery itself, or by one that came since."""
     keys = [quote(k) for k in contract.key]
     same = " AND ".join(f"t.{k} = n.{k}" for k in keys)
@@ -268,7 +262,7 @@ def _conflicts(store: Store, contract: Contract, corrected: _Corrected, numbered
         if contract.load_mode == "merge":  # an older row of the same key is what a merge replaces
             taken += f" AND t.snapshot_id >= {corrected.snapshot}"
     with store.reader() as connection:
-        rows = connection.execute(f"SELECT row_number FROM ({numbered}) AS n WHERE EXISTS (FROM {taken}) ORDER BY ALL").fetchall()
+        rows = connection.execute(f"SELECT row_number FROM ({judgement.numbered}) AS n WHERE EXISTS (FROM {taken}) ORDER BY ALL").fetchall()
     return [row[0] for row in rows]
 
 

@@ -17,7 +17,7 @@ UGLY = HEADER + (
     "001,Xã,2023-01-01,2023-02-01,5,12.5\n"
     "002,Xom,2023-01-01,,5,1\n"  # not in the closed list
     "003,Xã,2023-02-30,,5,1\n"  # no such day
-    "004,Xã,2023-05-01,2023-04-01,101,x\n"  # order of dates, maximum, not a number
+    "004,Xã,2023-05-01,2023-04-01,101,mười\n"  # order of dates, maximum, not a number
     "005,Phường,01/03/2023,,7,\n"
     "006,Phường,,,7,\n"
 )
