@@ -60,7 +60,9 @@ def form_of(decisions: Iterable[Decision], column: str) -> Form | None:
             mark: Mark | None = "," if decided.value == "," else "." if decided.value == "." else None
             return Form(mark, evidence=decided.evidence, proven=mark is not None)
         if decided.what == f"{column}: order of dates":
-            return Form(day_first=decided.value != "month first", swapped=decided.value == "swapped back", evidence=decided.evidence, proven=True)
+            return Form(
+                day_first=decided.value != "month first", swapped=decided.value == "swapped back", evidence=decided.evidence, proven=True
+            )
     return None
 
 

@@ -9,9 +9,9 @@ from pipelines.rejects.correction import Correction, correct
 from pipelines.rejects.fix_sheet import SHEET_ROWS, write_fix_sheet
 from pipelines.rejects.listing import write_list
 from pipelines.rejects.reading import Fault, OpenDelivery, Quarantine
-from pipelines.rejects.submitted import FixSheet, read_fix_sheet
+from pipelines.rejects.submitted import SHEET_BYTES, FixSheet, read_fix_sheet
 
 __all__ = [
-    "SHEET_ROWS", "Correction", "Fault", "FixSheet", "OpenDelivery", "Quarantine", "correct", "read_fix_sheet", "reopen",
+    "SHEET_BYTES", "SHEET_ROWS", "Correction", "Fault", "FixSheet", "OpenDelivery", "Quarantine", "correct", "read_fix_sheet", "reopen",
     "set_aside", "supersede", "write_fix_sheet", "write_list",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import xlsxwriter
 from xlsxwriter.utility import xl_rowcol_to_cell
@@ -28,7 +28,7 @@ _FORMATS = {
 }
 
 
-def write_fix_sheet(quarantine: Quarantine, contract: Contract, delivery: OpenDelivery, file: Path) -> int:
+def write_fix_sheet(quarantine: Quarantine, contract: Contract, delivery: OpenDelivery, file: Path | IO[bytes]) -> int:
     """Write the sheet of a delivery's open rows (the first `SHEET_ROWS`); how many rows it holds.
 
     Every cell is text, as it was delivered: codes keep their zeros, a date stays what was typed, nothing is a formula.
@@ -40,7 +40,7 @@ def write_fix_sheet(quarantine: Quarantine, contract: Contract, delivery: OpenDe
         if fault.row_number <= last:
             why[fault.row_number].append(fault)
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    with xlsxwriter.Workbook(str(file), options) as book:
+    with xlsxwriter.Workbook(str(file) if isinstance(file, Path) else file, options) as book:
         _Sheet(book, contract, delivery).write(rows, why)
     return len(rows)
 

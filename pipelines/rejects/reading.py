@@ -27,6 +27,7 @@ class OpenDelivery:
     open_rows: int
     reasons: tuple[Reason, ...]
     """What the gate said of the whole delivery."""
+    synthetic: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,17 @@ class Quarantine:
                 SELECT *, row_number() OVER (PARTITION BY dataset ORDER BY finished_at DESC) AS age
                 FROM {self._table("ledger")} WHERE outcome <> 'duplicate' AND ($1 IS NULL OR dataset = $1)
             )
-            SELECT delivery_id, dataset, file_name, sha256, received_at, outcome, rows_read, coalesce(n, 0), reasons
+            SELECT delivery_id, dataset, file_name, sha256, received_at, outcome, rows_read, coalesce(n, 0), reasons, synthetic
             FROM judged LEFT JOIN open_rows USING (delivery_id)
             WHERE n > 0 OR (outcome = 'refused' AND age = 1)
             ORDER BY finished_at DESC, delivery_id
             """,
             [dataset],
         ).fetchall()
-        return [OpenDelivery(*(*facts, tuple(Reason(**r) for r in json.loads(reasons or "[]")))) for *facts, reasons in rows]
+        return [
+            OpenDelivery(*(*facts, tuple(Reason(**r) for r in json.loads(reasons or "[]")), synthetic))
+            for *facts, reasons, synthetic in rows
+        ]
 
     def faults(self, delivery_id: str) -> list[Fault]:
         """The open rows' faults, the commonest first."""
