@@ -122,4 +122,4 @@ def xlsx_file(reader: Reader, selection: Selection, notes: list[tuple[str, str]]
     return target
 
 
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")

@@ -19,7 +19,7 @@ HEADER = 1
 FIRST = 2
 """Rows of the sheet, from 0: technical names (hidden), titles, then the data."""
 CELL_CHARACTERS = 32_767
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _FORMATS = {
     "date": ("Ngày viết dd/mm/yyyy, ví dụ 05/02/2023", "A date, dd/mm/yyyy, such as 05/02/2023"),
     "timestamp": ("Ngày giờ viết dd/mm/yyyy hh:mm", "Date and time, dd/mm/yyyy hh:mm"),

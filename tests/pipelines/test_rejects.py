@@ -1,14 +1,18 @@
 """What comes back: the rows held, the fix sheet, and the sheet taken in again."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import openpyxl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pipelines.contract import load_register
+from pipelines.ledger import now
 from pipelines.outcome import Outcome
-from pipelines.rejects import Quarantine, reopen, set_aside, write_fix_sheet
+from pipelines.rejects import OpenDelivery, Quarantine, read_fix_sheet, reopen, set_aside, write_fix_sheet
 from tests.warehouse import TEAMS, Warehouse, column, contract, rule
 
 TEAM = "ho-tich/to-cong-tac"
@@ -237,3 +241,34 @@ def test_a_steward_sets_rows_aside_and_takes_that_back(warehouse: Warehouse, hel
     assert submit(warehouse, content).rows_accepted == 3 and open_rows(warehouse) == []
     assert reopen(store, TEAM, delivery) == 0, "rows that are in a release are not opened again"
     store.close()
+
+
+class OneRow:
+    """A quarantine of one row, for what a sheet does to its cells."""
+
+    def __init__(self, cells: dict[str, str | None]) -> None:
+        self.cells = cells
+
+    def rows(self, *_: object) -> list[tuple[int, dict[str, str | None]]]:
+        return [(7, self.cells)]
+
+    def examples(self, *_: object) -> list[object]:
+        return []
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.text(max_size=40)
+    | st.sampled_from(["007", "=1+1", "'x", "1e5", "01/02/2023", "TRUE", "#N/A", " x ", "_x0041_", "{=A1}", "http://x"])
+)
+def test_a_cell_comes_back_as_it_was_delivered(warehouse: Warehouse, text: str) -> None:
+    known = load_register(warehouse.settings.register).contracts[TEAM]
+    delivery = OpenDelivery("d", TEAM, "a.csv", "0" * 64, now(), "partial", 1, 1, ())
+    file = warehouse.settings.register / "sheet.xlsx"
+    write_fix_sheet(OneRow({c.name: text if c.name == "loai" else None for c in known.columns}), known, delivery, file)  # type: ignore[arg-type]
+    sheet = read_fix_sheet(file)
+    assert sheet is not None and (sheet.dataset, sheet.sha256) == (TEAM, "0" * 64)
+    [row] = sheet.rows.rows(named=True)
+    assert (row["sheet_row"], row["row_number"]) == (3, 7)
+    kept = re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", "", text)
+    assert (row["loai"] or "") == kept
