@@ -180,10 +180,11 @@ def _commit(
         release=None if judgement.refused else number,
         corrects=correction.delivery_id if correction else "",
     )
+    first = store.judged(contract.id) is None
     with store.transaction(f"{contract.id}: {verdict}", _info(outcome, run_id)) as connection:
         if correction:
             correction.close(connection, outcome.delivery_id, now())
-        elif store.judged(contract.id):
+        elif not first:
             period = period_column(contract) if contract.load_mode == "snapshot" else None
             supersede(connection, contract, outcome, judgement.accepted, period)
         if judgement.accepted:

@@ -175,7 +175,11 @@ def _corrected(connection: duckdb.DuckDBPyConnection, contract: Contract, sha256
         return None
     delivery_id, outcome, file_name, rows_read, synthetic, reading, finished_at = found
     waiting = connection.execute(
-        "SELECT row_number FROM kho.held_rows WHERE delivery_id = ? AND closed_at IS NULL", [delivery_id]
+        """
+        SELECT row_number FROM kho.held_rows WHERE delivery_id = ? AND closed_at IS NULL
+        GROUP BY row_number HAVING count(*) = 1
+        """,
+        [delivery_id],
     ).fetchall()
     later = connection.execute(
         """

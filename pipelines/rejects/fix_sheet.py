@@ -36,9 +36,8 @@ def write_fix_sheet(quarantine: Quarantine, contract: Contract, delivery: OpenDe
     rows = quarantine.rows(contract, delivery.delivery_id, SHEET_ROWS)
     last = rows[-1][0] if rows else 0
     why: dict[int, list[Example]] = defaultdict(list)
-    for fault in quarantine.examples(delivery.delivery_id):
-        if fault.row_number <= last:
-            why[fault.row_number].append(fault)
+    for fault in quarantine.examples(delivery.delivery_id, last_row=last):
+        why[fault.row_number].append(fault)
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     with xlsxwriter.Workbook(str(file) if isinstance(file, Path) else file, options) as book:
         _Sheet(book, contract, delivery).write(rows, why)

@@ -115,27 +115,34 @@ class Quarantine:
             ).fetchall()
         )
 
-    def examples(self, delivery_id: str, columns: Sequence[str] | None = None, limit: int | None = None) -> list[Example]:
-        """Values that broke a rule, in the order of the delivery; of ``columns`` only where they are named."""
+    def examples(
+        self, delivery_id: str, columns: Sequence[str] | None = None, limit: int | None = None, *, last_row: int | None = None
+    ) -> list[Example]:
+        """Values that broke a rule, in the order of the delivery, up to its row ``last_row``; of ``columns`` only where they are named."""
         rows = self.connection.execute(
             f"""
             SELECT row_number, column_name, value, rule, reason_vi, reason_en, error_group
             FROM {self.open_faults}
-            WHERE $2 IS NULL OR list_has_all($2, string_split(column_name, ', '))
+            WHERE ($2 IS NULL OR list_has_all($2, string_split(column_name, ', '))) AND ($3 IS NULL OR row_number <= $3)
             ORDER BY row_number, column_name, rule
             {"" if limit is None else f"LIMIT {int(limit)}"}
             """,
-            [delivery_id, None if columns is None else list(columns)],
+            [delivery_id, None if columns is None else list(columns), last_row],
         ).fetchall()
         return [Example(*row) for row in rows]
 
     def rows(self, contract: Contract, delivery_id: str, limit: int) -> list[tuple[int, dict[str, str | None]]]:
-        """The first open rows: number in the delivery, and cells as delivered by column of the contract."""
+        """The first open rows: number in the delivery, and cells as delivered by column of the contract.
+
+        Rows that share their number with another (of another sheet of the workbook) could not be told apart again: left out.
+        """
         cells = ", ".join(f"""json_extract_string(cells, {literal(f'$."{c.name}"')})""" for c in contract.columns)
         found = self.connection.execute(
             f"""
             SELECT row_number, {cells} FROM {self._table("held_rows")}
-            WHERE delivery_id = ? AND closed_at IS NULL ORDER BY row_number LIMIT {int(limit)}
+            WHERE delivery_id = ? AND closed_at IS NULL
+            QUALIFY count(*) OVER (PARTITION BY row_number) = 1
+            ORDER BY row_number LIMIT {int(limit)}
             """,
             [delivery_id],
         ).fetchall()

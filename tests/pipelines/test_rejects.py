@@ -252,7 +252,7 @@ class OneRow:
     def rows(self, *_: object) -> list[tuple[int, dict[str, str | None]]]:
         return [(7, self.cells)]
 
-    def examples(self, *_: object) -> list[object]:
+    def examples(self, *_: object, **__: object) -> list[object]:
         return []
 
 

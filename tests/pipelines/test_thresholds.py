@@ -16,7 +16,7 @@ def columns(**fields: float) -> list[dict]:
         column("ghi_chu", values=["ổn"]),
     ]
     for one in made:
-        one["customProperties"] += [{"property": "quarantineThreshold", "value": fields[one["name"]]}] * (one["name"] in fields)
+        one["customProperties"] += [{"property": "quarantineThreshold", "value": fields.get(one["name"])}] * (one["name"] in fields)
     return made
 
 
