@@ -5,7 +5,6 @@ newer one replaced there is nothing left to mend. Where the delivery was refused
 judged again from the archive and come in together with the mended ones, once few enough wrong rows are left.
 """
 
-import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,9 +16,10 @@ from pipelines import archive
 from pipelines.contract import Contract
 from pipelines.gate import Judgement, judge
 from pipelines.gate.forms import form_of
-from pipelines.gate.readers import Decision, Source
+from pipelines.gate.readers import Source
 from pipelines.gate.thresholds import refusal_reasons
 from pipelines.outcome import Reason
+from pipelines.rejects.corrected import Corrected, find_corrected
 from pipelines.rejects.submitted import FixSheet
 from pipelines.sql import literal, quote, quote_name
 from pipelines.store import Store
@@ -66,32 +66,6 @@ class Correction:
             )
 
 
-@dataclass(frozen=True)
-class _Corrected:
-    """The delivery that a sheet corrects, as the ledger has it."""
-
-    delivery_id: str
-    outcome: str
-    file_name: str
-    rows_read: int
-    synthetic: bool
-    decisions: tuple[Decision, ...]
-    """How its columns wrote numbers and dates: a few mended rows could not say it again."""
-    open_rows: frozenset[int]
-    loaded: bool
-    """Whether its right rows are in the store: by its own release, or by that of a fix sheet."""
-    overtaken: bool
-    """Whether another delivery was released since."""
-    snapshot: int
-    """The state of the store in which the first delivery of the chain was judged."""
-
-    @property
-    def unit(self) -> str | None:
-        """The unit that its title stated for figures, where it is not the contract's."""
-        stated = [d.value.partition(" × ")[0] for d in self.decisions if d.what.endswith(": unit")]
-        return stated[0] if stated else None
-
-
 def correct(store: Store, contract: Contract, sheet: FixSheet, staging: Path) -> Correction:
     """Judge a fix sheet. ``staging`` is a folder of its own, to be kept until the correction is used.
 
@@ -104,7 +78,7 @@ def correct(store: Store, contract: Contract, sheet: FixSheet, staging: Path) ->
             f"This fix sheet belongs to {sheet.dataset}, not to {contract.id}",
         )
     with store.reader() as connection:
-        corrected = _corrected(connection, contract, sheet.sha256)
+        corrected = find_corrected(connection, contract, sheet.sha256)
     if corrected is None:
         return _refused(
             "unknown_delivery",
@@ -163,52 +137,7 @@ def _with_strange(judgement: Judgement, sheet_rows: list[int]) -> Judgement:
     )
 
 
-def _corrected(connection: duckdb.DuckDBPyConnection, contract: Contract, sha256: str) -> _Corrected | None:
-    found = connection.execute(
-        """
-        SELECT delivery_id, outcome, file_name, rows_read, synthetic, reading, finished_at FROM kho.ledger
-        WHERE dataset = ? AND sha256 = ? AND outcome IN ('partial', 'refused') ORDER BY finished_at DESC LIMIT 1
-        """,
-        [contract.id, sha256],
-    ).fetchone()
-    if found is None:
-        return None
-    delivery_id, outcome, file_name, rows_read, synthetic, reading, finished_at = found
-    waiting = connection.execute(
-        """
-        SELECT row_number FROM kho.held_rows WHERE delivery_id = ? AND closed_at IS NULL
-        GROUP BY row_number HAVING count(*) = 1
-        """,
-        [delivery_id],
-    ).fetchall()
-    later = connection.execute(
-        """
-        SELECT coalesce(bool_or(corrects = $delivery), false), coalesce(bool_or(corrects IS DISTINCT FROM $delivery), false)
-        FROM kho.ledger WHERE dataset = $dataset AND release IS NOT NULL AND finished_at > $at
-        """,
-        {"delivery": delivery_id, "dataset": contract.id, "at": finished_at},
-    ).fetchone()
-    by_sheet, by_other = later or (False, False)
-    first = connection.execute(
-        """
-        WITH RECURSIVE chain(delivery_id, corrects) AS (
-            SELECT delivery_id, corrects FROM kho.ledger WHERE delivery_id = $1
-            UNION
-            SELECT l.delivery_id, l.corrects FROM kho.ledger AS l JOIN chain ON l.delivery_id = chain.corrects
-        )
-        SELECT min(snapshot_id) FROM lake.snapshots()
-        WHERE json_extract_string(commit_extra_info, '$.delivery') IN (SELECT delivery_id FROM chain)
-        """,
-        [delivery_id],
-    ).fetchone()
-    return _Corrected(
-        delivery_id, outcome, file_name, rows_read, synthetic, tuple(Decision(**d) for d in json.loads(reading or "[]")),
-        frozenset(row[0] for row in waiting),
-        loaded=outcome == "partial" or by_sheet, overtaken=by_other, snapshot=int(first[0]) if first and first[0] is not None else 0,
-    )  # fmt: skip
-
-
-def _judged(store: Store, contract: Contract, corrected: _Corrected, columns: list[str], rows: pl.DataFrame, staging: Path) -> Correction:
+def _judged(store: Store, contract: Contract, corrected: Corrected, columns: list[str], rows: pl.DataFrame, staging: Path) -> Correction:
     mended = staging / "mended.parquet"
     rows.select("sheet_row", *columns).write_parquet(mended)
     lenient = _lenient(contract)
@@ -244,7 +173,7 @@ def _lenient(contract: Contract) -> Contract:
     return replace(contract, threshold=1.0, columns=tuple(replace(c, threshold=None) for c in contract.columns), reading=reading)
 
 
-def _archived(store: Store, contract: Contract, corrected: _Corrected) -> Path:
+def _archived(store: Store, contract: Contract, corrected: Corrected) -> Path:
     with store.reader() as connection:
         row = connection.execute("SELECT sha256 FROM kho.ledger WHERE delivery_id = ?", [corrected.delivery_id]).fetchone()
     file = archive.find(store.settings.archive, row[0] if row else "", Path(corrected.file_name).suffix.lower())
@@ -253,7 +182,7 @@ def _archived(store: Store, contract: Contract, corrected: _Corrected) -> Path:
     return file
 
 
-def _conflicts(store: Store, contract: Contract, corrected: _Corrected, judgement: Judgement, base: str | None) -> list[int]:
+def _conflicts(store: Store, contract: Contract, corrected: Corrected, judgement: Judgement, base: str | None) -> list[int]:
     """Sheet rows whose key is taken: by a row of the delivery itself, or by one that came since."""
     keys = [quote(k) for k in contract.key]
     same = " AND ".join(f"t.{k} = n.{k}" for k in keys)

@@ -20,6 +20,8 @@ FIRST = 2
 """Rows of the sheet, from 0: technical names (hidden), titles, then the data."""
 CELL_CHARACTERS = 32_767
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+MONTH_FIRST = ("Tháng trước ngày, như cả cột: mm/dd/yyyy", "Month first, as in the whole column: mm/dd/yyyy")
+COMMA = ("Số, phần thập phân sau dấu phẩy", "A number; the decimal mark is a comma")
 _FORMATS = {
     "date": ("Ngày viết dd/mm/yyyy, ví dụ 05/02/2023", "A date, dd/mm/yyyy, such as 05/02/2023"),
     "timestamp": ("Ngày giờ viết dd/mm/yyyy hh:mm", "Date and time, dd/mm/yyyy hh:mm"),
@@ -81,7 +83,9 @@ class _Sheet:
         sheet.set_column(2, 2, 46)
         for number, (name, at) in enumerate(self.at.items()):
             column = self.contract.by_name[name]
-            sheet.write_string(HEADER, at, column.title + (" *" if column.required else ""), self.title)
+            unit = (self.delivery.decided(f"{name}: unit") or "").partition(" × ")[0]
+            title = f"{column.title} ({unit})" if unit else column.title
+            sheet.write_string(HEADER, at, title + (" *" if column.required else ""), self.title)
             sheet.write_comment(HEADER, at, _explained(column), {"x_scale": 2, "author": "Kho"})
             sheet.set_column(at, at, max(12, min(30, len(column.title) + 2)), self.plain)
             if rows:
@@ -108,6 +112,10 @@ class _Sheet:
             )  # fmt: skip
         elif column.type in _FORMATS:
             vi, en = _FORMATS[column.type]
+            if self.delivery.decided(f"{column.name}: order of dates") == "month first":
+                vi, en = MONTH_FIRST
+            if self.delivery.decided(f"{column.name}: decimal mark") == ",":
+                vi, en = COMMA
             self.sheet.data_validation(
                 FIRST, at, last, at, {"validate": "any", "input_title": column.title[:32], "input_message": f"{vi}\n{en}"}
             )

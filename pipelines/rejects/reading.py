@@ -8,6 +8,7 @@ from datetime import datetime
 import duckdb
 
 from pipelines.contract import Contract
+from pipelines.gate.readers import Decision
 from pipelines.outcome import Reason
 from pipelines.sql import literal
 
@@ -28,6 +29,12 @@ class OpenDelivery:
     reasons: tuple[Reason, ...]
     """What the gate said of the whole delivery."""
     synthetic: bool = False
+    decisions: tuple[Decision, ...] = ()
+    """How its file was read."""
+
+    def decided(self, what: str) -> str | None:
+        """What the reader decided about one thing, such as ``doanh_thu: unit``."""
+        return next((d.value for d in self.decisions if d.what == what), None)
 
 
 @dataclass(frozen=True)
@@ -78,16 +85,17 @@ class Quarantine:
                 SELECT *, row_number() OVER (PARTITION BY dataset ORDER BY finished_at DESC) AS age
                 FROM {self._table("ledger")} WHERE outcome <> 'duplicate' AND ($1 IS NULL OR dataset = $1)
             )
-            SELECT delivery_id, dataset, file_name, sha256, received_at, outcome, rows_read, coalesce(n, 0), reasons, synthetic
+            SELECT delivery_id, dataset, file_name, sha256, received_at, outcome, rows_read, coalesce(n, 0), reasons, synthetic, reading
             FROM judged LEFT JOIN open_rows USING (delivery_id)
             WHERE n > 0 OR (outcome = 'refused' AND age = 1)
             ORDER BY finished_at DESC, delivery_id
             """,
             [dataset],
         ).fetchall()
+        reasons_of = lambda text: tuple(Reason(**r) for r in json.loads(text or "[]"))
+        decisions_of = lambda text: tuple(Decision(**d) for d in json.loads(text or "[]"))
         return [
-            OpenDelivery(*(*facts, tuple(Reason(**r) for r in json.loads(reasons or "[]")), synthetic))
-            for *facts, reasons, synthetic in rows
+            OpenDelivery(*(*facts, reasons_of(reasons), synthetic, decisions_of(reading))) for *facts, reasons, synthetic, reading in rows
         ]
 
     def faults(self, delivery_id: str) -> list[Fault]:

@@ -272,3 +272,18 @@ def test_a_cell_comes_back_as_it_was_delivered(warehouse: Warehouse, text: str) 
     assert (row["sheet_row"], row["row_number"]) == (3, 7)
     kept = re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", "", text)
     assert (row["loai"] or "") == kept
+
+
+def test_a_sheet_is_read_as_its_delivery_was(warehouse: Warehouse, tmp_path: Path) -> None:
+    """One mended row cannot say how its column writes numbers and dates; the delivery could."""
+    good = "".join(f"{n:03};Xã;03/{n + 13}/2023;;5;1.234,5\n" for n in range(5))
+    warehouse.drop(TEAM, "a.csv", HEADER.replace(",", ";") + good + "100;Xom;03/04/2023;;5;1.234\n101;Xom;03/05/2023;;5;1,5\n")
+    assert warehouse.take(TEAM).rows_accepted == 5
+    sheet = fix_sheet(warehouse, tmp_path / "sua.xlsx")
+    hints = [v.prompt or "" for v in openpyxl.load_workbook(sheet).worksheets[0].data_validations.dataValidation]
+    assert any("mm/dd/yyyy" in hint for hint in hints) and any("comma" in hint for hint in hints)
+    assert submit(warehouse, mend(sheet, {7: {"loai": "Xã"}})).rows_accepted == 1
+    second = mend(fix_sheet(warehouse, tmp_path / "2.xlsx"), {n: {"loai": "Xã"} for n in range(9)})
+    assert submit(warehouse, second).rows_accepted == 1, "the sheet of a sheet is read in the same way"
+    rows = warehouse.rows("SELECT CAST(tu_ngay AS VARCHAR), ty_le FROM ho_tich.to_cong_tac WHERE ma_to >= '100' ORDER BY ma_to")
+    assert [(day, float(share)) for day, share in rows] == [("2023-03-04", 1234.0), ("2023-03-05", 1.5)]
