@@ -62,6 +62,8 @@ class Facts:
     deliveries: dict[str, tuple[Delivery, ...]] = field(default_factory=dict)
     checks: dict[str, tuple[CheckResult, ...]] = field(default_factory=dict)
     profiles: dict[str, dict[str, Profile]] = field(default_factory=dict)
+    open_rows: dict[str, int] = field(default_factory=dict)
+    """Rows held back that wait to be mended, of all deliveries."""
 
 
 def read_facts(store: ReadableStore) -> Facts:
@@ -114,6 +116,7 @@ def _read(connection: duckdb.DuckDBPyConnection, snapshot: int) -> Facts:
         {dataset: tuple(rows) for dataset, rows in deliveries.items()},
         {dataset: tuple(rows) for dataset, rows in checks.items()},
         profiles,
+        dict(connection.execute(f"SELECT dataset, count(*) FROM kho.held_rows {at} WHERE closed_at IS NULL GROUP BY ALL").fetchall()),
     )
 
 

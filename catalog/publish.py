@@ -27,6 +27,13 @@ class Entry:
     profile: dict[str, Profile] = field(default_factory=dict)
     upstream: tuple[str, ...] = ()
     downstream: tuple[str, ...] = ()
+    open_rows: int = 0
+    """Rows held back that wait to be mended, of all deliveries."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether somebody has something to mend."""
+        return bool(self.open_rows) or (self.judged is not None and self.judged.outcome == "refused")
 
     @property
     def id(self) -> str:
@@ -69,7 +76,7 @@ class Entry:
             return "refused"
         if self.failed_checks:
             return "failed-checks"
-        return "quarantined" if self.judged.rows_quarantined else "passed"
+        return "quarantined" if self.open_rows else "passed"
 
     @property
     def accepted_share(self) -> float | None:
@@ -152,6 +159,7 @@ def build(register: Register, facts: Facts, index: SearchIndex | None = None) ->
             profile=facts.profiles.get(id, {}),
             upstream=register.upstream.get(id, ()),
             downstream=register.downstream.get(id, ()),
+            open_rows=facts.open_rows.get(id, 0),
         )
         for id, contract in register.contracts.items()
     }

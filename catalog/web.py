@@ -17,13 +17,17 @@ from pipelines.settings import Settings
 from pipelines.store import Store
 
 PAGES = Path(__file__).parent / "pages"
+AgencyOfToken = Callable[[str], str | None]
+"""Code of the agency whose token this is; None when it is nobody's (any more). None for the whole: nothing is taken in by token here."""
 LOCAL_HOSTS = "127.0.0.1,localhost,[::1],testserver"
 
 
-def configure(kho: Settings, live: Live) -> None:
+def configure(kho: Settings, live: Live, agency_of_token: AgencyOfToken | None = None) -> None:
     """Django's settings, once per process. There is no database: contracts and the store are all the state there is."""
     django_settings.configure(
         KHO_LIVE=live,
+        KHO_DROP=kho.drop,
+        KHO_AGENCY_OF_TOKEN=agency_of_token,
         SECRET_KEY=_secret(kho.home / "web-secret"),
         ALLOWED_HOSTS=os.environ.get("KHO_HOSTS", LOCAL_HOSTS).split(","),
         ROOT_URLCONF="catalog.pages.urls",

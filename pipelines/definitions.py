@@ -1,11 +1,9 @@
 """The Dagster composition root."""
 
-import os
-
 from pipelines.contract import load_register
 from pipelines.intake import Intake
 from pipelines.orchestration.build import build_defs
 from pipelines.settings import settings
 
 intake = Intake(settings(), load_register(settings().register))
-defs = build_defs(intake, catalogue_url=os.environ.get("KHO_CATALOGUE_URL", "http://127.0.0.1:8000"))
+defs = build_defs(intake)

@@ -19,6 +19,7 @@ from pipelines.contract import Contract, Register
 from pipelines.gate import Judgement, judge
 from pipelines.ledger import Arrival, now
 from pipelines.outcome import CheckResult, Outcome, Verdict
+from pipelines.rejects import Correction, correct, read_fix_sheet, supersede
 from pipelines.sql import literal, quote, quote_name
 from pipelines.store import Release, Store, ensure_fits
 
@@ -57,11 +58,18 @@ def ingest(store: Store, register: Register, dataset: str, run_id: str) -> list[
         if release is None or (release.sha256, release.fingerprint) != (sha, contract.fingerprint):
             sha, kept = archive.keep(store.settings.archive, contract.reference_data)
             return [_take(store, contract, Arrival(kept, contract.reference_data.name, sha, now(), rejudged=True), run_id)]
-    elif release and release.fingerprint != contract.fingerprint and contract.load_mode != "append":
-        again = _last_delivery(store, contract, release.sha256)
-        if again:
-            return [_take(store, contract, again, run_id)]
+    elif release and (again := _to_judge_again(contract, release)):
+        arrivals = [_last_delivery(store, contract, sha) for sha in again]
+        if outcomes := [_take(store, contract, arrival, run_id) for arrival in arrivals if arrival]:
+            return outcomes
     return [_unchanged(store, dataset)]
+
+
+def _to_judge_again(contract: Contract, release: Release) -> tuple[str, ...]:
+    """The last delivery and its fix sheets, by their bytes, when the contract's rules changed; the sheets alone when they are due."""
+    if release.fingerprint != contract.fingerprint and contract.load_mode != "append":
+        return (release.base, *release.corrections, *release.due)
+    return release.due
 
 
 def _unchanged(store: Store, dataset: str) -> Outcome:
@@ -102,8 +110,7 @@ def _take(store: Store, contract: Contract, arrival: Arrival, run_id: str) -> Ou
     )
     started = now()
     if not arrival.rejudged and _known(store, contract, release, arrival.sha256):
-        with store.transaction(f"{contract.id}: duplicate", _info(outcome, run_id)) as connection:
-            ledger.record(connection, contract, replace(outcome, release=None), arrival, run_id, started)
+        _record_duplicate(store, contract, outcome, arrival, run_id, started)
     else:
         outcome = _judge_and_commit(store, contract, arrival, outcome, release, run_id, started)
     if arrival.dropped is not None:
@@ -111,18 +118,35 @@ def _take(store: Store, contract: Contract, arrival: Arrival, run_id: str) -> Ou
     return outcome
 
 
+def _record_duplicate(store: Store, contract: Contract, outcome: Outcome, arrival: Arrival, run_id: str, started: datetime) -> Outcome:
+    """A line in the ledger for bytes that change nothing."""
+    with store.transaction(f"{contract.id}: duplicate", _info(outcome, run_id)) as connection:
+        ledger.record(connection, contract, replace(outcome, release=None), arrival, run_id, started)
+    if outcome.corrects:
+        store.remember(outcome, contract.fingerprint)
+    return outcome
+
+
 def _known(store: Store, contract: Contract, release: Release | None, sha256: str) -> bool:
     if release is None or release.fingerprint != contract.fingerprint:
         return False
-    return release.sha256 == sha256 or (contract.load_mode == "append" and store.accepted_before(contract.id, sha256))
+    if sha256 in (release.base, *release.corrections):
+        return True
+    return contract.load_mode == "append" and store.accepted_before(contract.id, sha256)
 
 
 def _judge_and_commit(
     store: Store, contract: Contract, arrival: Arrival, outcome: Outcome, release: Release | None, run_id: str, started: datetime
 ) -> Outcome:
-    store.settings.staging.mkdir(parents=True, exist_ok=True)
     staging = store.settings.staging / outcome.delivery_id
+    staging.mkdir(parents=True, exist_ok=True)
     try:
+        if sheet := read_fix_sheet(arrival.file):
+            correction = correct(store, contract, sheet, staging)
+            outcome = replace(outcome, synthetic=outcome.synthetic or correction.synthetic)
+            if arrival.rejudged and correction.moot:
+                return _record_duplicate(store, contract, replace(outcome, corrects=correction.delivery_id), arrival, run_id, started)
+            return _commit(store, contract, correction.judgement, arrival, outcome, release, run_id, started, correction)
         with store.gate_connection() as gate:
             judgement = judge(gate, contract, arrival.file, staging)
         return _commit(store, contract, judgement, arrival, outcome, release, run_id, started)
@@ -139,6 +163,7 @@ def _commit(
     release: Release | None,
     run_id: str,
     started: datetime,
+    correction: Correction | None = None,
 ) -> Outcome:
     number = (release.number if release else 0) + 1
     verdict: Verdict = "refused" if judgement.refused else "partial" if judgement.rows_quarantined else "accepted"
@@ -153,11 +178,21 @@ def _commit(
         rows_left_out=judgement.rows_left_out,
         reasons=judgement.reasons,
         release=None if judgement.refused else number,
+        corrects=correction.delivery_id if correction else "",
     )
+    first = store.judged(contract.id) is None
     with store.transaction(f"{contract.id}: {verdict}", _info(outcome, run_id)) as connection:
+        if correction:
+            correction.close(connection, outcome.delivery_id, now())
+        elif not first:
+            period = period_column(contract) if contract.load_mode == "snapshot" else None
+            supersede(connection, contract, outcome, judgement.accepted, period)
         if judgement.accepted:
             ensure_fits(connection, contract)
-            _load(store, connection, contract, judgement, first=release is None)
+            if correction and correction.adds:
+                correction.load(connection, contract)
+            else:
+                _load(store, connection, contract, judgement, first=release is None)
             checks = tuple(_check(connection, contract))
             total = _profile(connection, contract, outcome.delivery_id)
             outcome = replace(outcome, checks=checks, rows_total=total)

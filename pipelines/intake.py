@@ -55,4 +55,6 @@ class Intake:
                 found[dataset] = "its reference data is new"
             elif release and release.fingerprint != contract.fingerprint and contract.load_mode != "append":
                 found[dataset] = "its contract changed"
+            elif release and release.due:
+                found[dataset] = "its fix sheets are to be taken in again"
         return found

@@ -70,13 +70,14 @@ def record(
         INSERT INTO kho.ledger (
             delivery_id, dataset, received_at, file_name, bytes, sha256, synthetic, run_id, contract_version,
             contract_fingerprint, outcome, rows_read, rows_accepted, rows_quarantined, rows_total, release, reasons,
-            started_at, finished_at, rows_left_out, reading
-        ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            started_at, finished_at, rows_left_out, reading, corrects
+        ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """,
         [
             outcome.delivery_id, contract.id, arrival.received_at, arrival.name, size, arrival.sha256, outcome.synthetic,
             run_id, contract.version, contract.fingerprint, outcome.verdict, outcome.rows_read, outcome.rows_accepted,
             outcome.rows_quarantined, outcome.rows_total, outcome.release, reasons, started, now(),
             outcome.rows_left_out, json.dumps([asdict(d) for d in decisions], ensure_ascii=False),
+            outcome.corrects or None,
         ],
     )  # fmt: skip

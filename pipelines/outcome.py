@@ -53,6 +53,8 @@ class Outcome:
     standing: Verdict | None = None
     reasons: tuple[Reason, ...] = ()
     checks: tuple[CheckResult, ...] = field(default_factory=tuple)
+    corrects: str = ""
+    """For a fix sheet: the delivery whose rows it corrects."""
     rows_left_out: int = 0
     """Rows of the file that are not data: titles, totals, notes. Accepted + quarantined + left out = rows of the file."""
 

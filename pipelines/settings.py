@@ -16,6 +16,8 @@ class Settings:
 
     register: Path
     home: Path
+    catalogue_url: str = "http://127.0.0.1:8000"
+    """Where people find the catalogue: for links in notices and in Dagster."""
 
     @property
     def catalogue(self) -> Path:
@@ -63,8 +65,9 @@ def dagster_environment(where: Settings) -> dict[str, str]:
 
 
 def settings() -> Settings:
-    """Settings from ``KHO_REGISTER`` and ``KHO_HOME``; by default ``datasets/`` and ``var/`` beside the code."""
+    """Settings from ``KHO_REGISTER``, ``KHO_HOME`` and ``KHO_CATALOGUE_URL``; by default ``datasets/`` and ``var/`` beside the code."""
     return Settings(
         register=Path(os.environ.get("KHO_REGISTER", PROJECT / "datasets")).resolve(),
         home=Path(os.environ.get("KHO_HOME", PROJECT / "var")).resolve(),
+        catalogue_url=os.environ.get("KHO_CATALOGUE_URL", Settings.catalogue_url).rstrip("/"),
     )

@@ -14,7 +14,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ SYSTEM_TABLES = {
         delivery_id VARCHAR, dataset VARCHAR, received_at TIMESTAMP, file_name VARCHAR, bytes BIGINT, sha256 VARCHAR,
         synthetic BOOLEAN, run_id VARCHAR, contract_version VARCHAR, contract_fingerprint VARCHAR, outcome VARCHAR,
         rows_read BIGINT, rows_accepted BIGINT, rows_quarantined BIGINT, rows_total BIGINT, release BIGINT,
-        reasons VARCHAR, started_at TIMESTAMP, finished_at TIMESTAMP, rows_left_out BIGINT, reading VARCHAR
+        reasons VARCHAR, started_at TIMESTAMP, finished_at TIMESTAMP, rows_left_out BIGINT, reading VARCHAR, corrects VARCHAR
     """,
     "quarantine": """
         delivery_id VARCHAR, dataset VARCHAR, row_number BIGINT, column_name VARCHAR, value VARCHAR, rule VARCHAR,
@@ -46,6 +46,9 @@ SYSTEM_TABLES = {
     """,
     "left_out": """
         delivery_id VARCHAR, dataset VARCHAR, row_number BIGINT, kind VARCHAR, text VARCHAR
+    """,
+    "notices": """
+        delivery_id VARCHAR, dataset VARCHAR, agency VARCHAR, attempted_at TIMESTAMP, sent BOOLEAN, error VARCHAR
     """,
     "checks": """
         delivery_id VARCHAR, dataset VARCHAR, name VARCHAR, violations BIGINT, vi VARCHAR, en VARCHAR,
@@ -82,6 +85,33 @@ class LedgerState:
     releases: dict[str, "Release"]
     accepted: set[tuple[str, str]]
     judged: dict[str, Outcome]
+    shas: dict[str, str] = field(default_factory=dict)
+    """Delivery → the bytes of the delivery that it corrects at last, or its own."""
+    unloaded: set[str] = field(default_factory=set)
+    """Deliveries refused whole: a fix sheet of one brings its right rows too."""
+
+    def take(self, outcome: Outcome, fingerprint: str) -> None:
+        """Go on by one line of the ledger."""
+        before = self.releases.get(outcome.dataset)
+        if before and outcome.sha256 in before.due:
+            before = replace(before, due=tuple(sha for sha in before.due if sha != outcome.sha256))
+            self.releases[outcome.dataset] = before
+        if outcome.verdict == "duplicate":
+            return
+        self.judged[outcome.dataset] = outcome
+        base = self.shas[outcome.delivery_id] = self.shas.get(outcome.corrects, outcome.sha256)
+        if outcome.release is None:
+            self.unloaded.add(outcome.delivery_id)
+            return
+        if before and outcome.corrects and outcome.corrects not in self.unloaded:
+            base, corrections, due = before.base, (*before.corrections, outcome.sha256), before.due
+        else:
+            earlier = (*before.corrections, *before.due) if before and before.base == base else ()
+            corrections = (outcome.sha256,) if outcome.corrects else ()
+            due = tuple(sha for sha in earlier if sha not in corrections)
+            self.unloaded.discard(outcome.corrects)
+        self.releases[outcome.dataset] = Release(outcome.release, outcome.sha256, fingerprint, outcome.rows_total, base, corrections, due)
+        self.accepted.add((outcome.dataset, outcome.sha256))
 
 
 @dataclass(frozen=True)
@@ -92,6 +122,12 @@ class Release:
     sha256: str
     fingerprint: str
     rows: int
+    base: str = ""
+    """Where ``sha256`` is a fix sheet's: the bytes of the delivery that it corrects. Else ``sha256`` again."""
+    corrections: tuple[str, ...] = ()
+    """Fix sheets taken in on top of ``base``, by their bytes, in order."""
+    due: tuple[str, ...] = ()
+    """Fix sheets of ``base`` that were taken in before it was last judged, and are to be taken in again."""
 
 
 def connect(memory_limit: str | None = "1GB") -> duckdb.DuckDBPyConnection:
@@ -316,9 +352,9 @@ class Store:
                 rows = connection.execute(
                     """
                     SELECT dataset, outcome, file_name, sha256, delivery_id, rows_read, rows_accepted, rows_quarantined,
-                           rows_total, release, synthetic, contract_fingerprint
+                           rows_total, release, synthetic, contract_fingerprint, corrects
                     FROM kho.ledger
-                    WHERE outcome <> 'duplicate'
+                    WHERE outcome <> 'duplicate' OR corrects IS NOT NULL
                     ORDER BY finished_at, release
                     """
                 ).fetchall()
@@ -327,15 +363,12 @@ class Store:
                     checks.setdefault(delivery, []).append(CheckResult(*check))
             state = LedgerState(snapshot, {}, set(), {})
             for row in rows:
-                dataset, verdict, file_name, sha, delivery, read, accepted, held, total, number, synthetic, fingerprint = row
+                dataset, verdict, file_name, sha, delivery, read, accepted, held, total, number, synthetic, fingerprint, corrects = row
                 outcome = Outcome(
                     dataset, verdict, file_name, sha, delivery, read, accepted, held, total, number, synthetic,
-                    standing=verdict, checks=tuple(checks.get(delivery, ())),
+                    standing=verdict, checks=tuple(checks.get(delivery, ())), corrects=corrects or "",
                 )  # fmt: skip
-                state.judged[outcome.dataset] = outcome
-                if outcome.release is not None:
-                    state.releases[outcome.dataset] = Release(outcome.release, outcome.sha256, fingerprint, outcome.rows_total)
-                    state.accepted.add((outcome.dataset, outcome.sha256))
+                state.take(outcome, fingerprint)
             self._state = state
         return self._state
 
@@ -343,16 +376,13 @@ class Store:
         """Carry the known ledger state over a commit of our own, so that 226 loads do not read it 226 times."""
         if self._state is None:
             return
-        self._state.judged[outcome.dataset] = outcome
-        if outcome.release is not None:
-            self._state.releases[outcome.dataset] = Release(outcome.release, outcome.sha256, fingerprint, outcome.rows_total)
-            self._state.accepted.add((outcome.dataset, outcome.sha256))
+        self._state.take(outcome, fingerprint)
         self._state.snapshot = self.snapshot()
 
     def compact_system_tables(self) -> None:
         """Merge the small files that one-row inserts leave in the ledger and its companions."""
         with self._locked() as connection:
-            for table in ("ledger", "profile", "checks", "quarantine", "held_rows", "marks", "left_out"):
+            for table in ("ledger", "profile", "checks", "quarantine", "held_rows", "marks", "left_out", "notices"):
                 connection.execute(f"CALL ducklake_merge_adjacent_files('lake', {literal(table)}, schema => {literal(SYSTEM_SCHEMA)})")
 
 

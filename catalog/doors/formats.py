@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import xlsxwriter
 
 from catalog.doors.selection import Reader, Selection
+from pipelines.formula_guard import guarded, risky
 from pipelines.sql import quote
 
 CONTENT_TYPES = {
@@ -23,25 +24,16 @@ CONTENT_TYPES = {
 XLSX_MAX_ROWS = 1_048_575
 """What a worksheet holds below its header."""
 
-FORMULA = r"^[=+\-@\t\r\n＝＋－＠]"
-PLAIN_NUMBER = r"[+\-]?[0-9][0-9 .,()\-]*"
-
 
 def csv_chunks(reader: Reader, selection: Selection) -> Iterator[bytes]:
     """UTF-8 with a byte order mark, as Excel wants it; cells that a spreadsheet would run as a formula are disarmed."""
-    guarded = {c.name: _disarmed(c.name) for c in selection.contract.columns if c.type == "string"}
+    disarmed = {c.name: guarded(f"t.{quote(c.name)}") for c in selection.contract.columns if c.type == "string"}
     header = True
-    for batch in reader.batches(selection, guarded):
+    for batch in reader.batches(selection, disarmed):
         sink = io.BytesIO()
         pyarrow.csv.write_csv(batch, sink, pyarrow.csv.WriteOptions(include_header=header, quoting_style="needed"))
         yield (b"\xef\xbb\xbf" if header else b"") + sink.getvalue()
         header = False
-
-
-def _disarmed(column: str) -> str:
-    name = f"t.{quote(column)}"
-    risky = f"regexp_matches({name}, '{FORMULA}') AND NOT regexp_full_match({name}, '{PLAIN_NUMBER}')"
-    return f"CASE WHEN {risky} THEN '''' || {name} ELSE {name} END"
 
 
 def json_chunks(reader: Reader, selection: Selection) -> Iterator[bytes]:
@@ -98,6 +90,7 @@ def xlsx_file(reader: Reader, selection: Selection, notes: list[tuple[str, str]]
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     book = xlsxwriter.Workbook(target, {**options, "default_date_format": "dd/mm/yyyy", "remove_timezone": True})
     bold = book.add_format({"bold": True})
+    quoted = book.add_format({"quote_prefix": True})  # stays text when somebody edits the cell
     stamp = book.add_format({"num_format": "dd/mm/yyyy hh:mm:ss"})
     sheet = book.add_worksheet("Du lieu")
     sheet.freeze_panes(1, 0)
@@ -111,7 +104,7 @@ def xlsx_file(reader: Reader, selection: Selection, notes: list[tuple[str, str]]
                 if value is None:
                     continue
                 if isinstance(value, str):
-                    sheet.write_string(at, column, _CONTROL.sub("", value)[:32_767])
+                    sheet.write_string(at, column, _CONTROL.sub("", value)[:32_767], quoted if risky(value) else None)
                 elif column in times:
                     sheet.write_datetime(at, column, value, stamp)
                 else:
@@ -129,4 +122,4 @@ def xlsx_file(reader: Reader, selection: Selection, notes: list[tuple[str, str]]
     return target
 
 
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")

@@ -125,7 +125,8 @@ class Reader:
     catalogue: Catalogue
 
     @contextmanager
-    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor whose faults are told in the words of this module."""
         try:
             cursor = self.live.cursor()
         except StoreMissing as missing:
@@ -140,17 +141,17 @@ class Reader:
             cursor.close()
 
     def rows(self, selection: Selection) -> list[tuple[Any, ...]]:
-        with self._cursor() as cursor:
+        with self.cursor() as cursor:
             return cursor.execute(*selection.sql(self.catalogue.snapshot)).fetchall()
 
     def json_rows(self, selection: Selection) -> list[str]:
         """Each row as a JSON object, numbers as exact as the store has them."""
         query, values = selection.sql(self.catalogue.snapshot)
-        with self._cursor() as cursor:
+        with self.cursor() as cursor:
             return [row[0] for row in cursor.execute(f"SELECT CAST(to_json(r) AS VARCHAR) FROM ({query}) AS r", values).fetchall()]
 
     def count(self, selection: Selection) -> int:
-        with self._cursor() as cursor:
+        with self.cursor() as cursor:
             row = cursor.execute(*selection.count_sql(self.catalogue.snapshot)).fetchone()
             return int(row[0]) if row else 0
 
@@ -161,7 +162,7 @@ class Reader:
         query, values = selection.sql(self.catalogue.snapshot, expressions, ordered=False)
         if as_json:
             query = f"SELECT CAST(to_json(r) AS VARCHAR) AS row FROM ({query}) AS r"
-        with self._cursor() as cursor:
+        with self.cursor() as cursor:
             reader = cursor.execute(query, values).to_arrow_reader(BATCH_ROWS)
             yield pa.RecordBatch.from_pylist([], schema=reader.schema)
             yield from reader
@@ -170,7 +171,7 @@ class Reader:
         """Values held back from the newest judged delivery (row, column, value, reasons vi and en), readable columns only."""
         if not decision.allowed or entry.judged is None or not entry.judged.rows_quarantined:
             return []
-        with self._cursor() as cursor:
+        with self.cursor() as cursor:
             return cursor.execute(
                 f"""
                 SELECT row_number, column_name, value, reason_vi, reason_en

@@ -4,6 +4,7 @@ from django.urls import path, re_path
 
 from catalog.doors.api import api
 from catalog.doors.downloads import download
+from catalog.doors.rejects import fix_sheet, submit
 from catalog.pages import views
 
 SLUG = "[a-z0-9-]+"
@@ -13,6 +14,9 @@ urlpatterns = [
     path("search", views.search),
     re_path(rf"^datasets/(?P<domain>{SLUG})/(?P<name>{SLUG})$", views.dataset),
     re_path(rf"^datasets/(?P<domain>{SLUG})/(?P<name>{SLUG})/download\.(?P<form>csv|xlsx|json|parquet)$", download),
+    re_path(rf"^datasets/(?P<domain>{SLUG})/(?P<name>{SLUG})/rejects$", views.rejects),
+    re_path(rf"^datasets/(?P<domain>{SLUG})/(?P<name>{SLUG})/rejects/fix-sheet\.xlsx$", fix_sheet),
+    re_path(rf"^datasets/(?P<domain>{SLUG})/(?P<name>{SLUG})/rejects/submit$", submit),
     path("agencies", views.agencies),
     path("agencies/<str:code>", views.agency),
     path("domains", views.domains),

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
@@ -12,11 +13,13 @@ from catalog.alphabet import alphabetically
 from catalog.browse import FACETS, browse
 from catalog.citation import cite
 from catalog.doors.api import api
+from catalog.doors.rejects import everybody, find
 from catalog.doors.selection import NoData, Reader, Selection
 from catalog.pages.dictionary import dictionary
 from catalog.pages.tags import translate
 from catalog.publish import QUALITY_STATES, Catalogue, Entry
 from pipelines.contract import Agency
+from pipelines.rejects import Quarantine
 
 PAGE_SIZE = 20
 PREVIEW_ROWS = 20
@@ -147,6 +150,37 @@ def dataset(request: HttpRequest, domain: str, name: str) -> HttpResponse:
         "sql": f"SELECT {', '.join(decision.columns[:5]) or '*'} FROM {entry.contract.sql_name} LIMIT 10",
     }
     return render(request, "dataset.html", context)
+
+
+def rejects(request: HttpRequest, domain: str, name: str) -> HttpResponse:
+    """What was held back of a dataset's deliveries. Counts and rules are for everybody, values as far as the decision goes."""
+    entry = _entry(request, f"{domain}/{name}")
+    decision = decide(request.visitor, entry.contract)
+    context: dict[str, Any] = {"entry": entry, "c": entry.contract, "waiting": [], "chosen": None, "sent": "sent" in request.GET}
+    try:
+        with Reader(request.live, request.catalogue).cursor() as cursor:
+            quarantine = Quarantine(cursor, request.catalogue.snapshot)
+            waiting = quarantine.deliveries(entry.id)
+            if chosen := find(waiting, request.GET.get("delivery", "")):
+                titles = {c.name: c.title_en if request.language == "en" else c.title for c in entry.contract.columns}
+                context |= {
+                    "waiting": waiting,
+                    "chosen": chosen,
+                    "groups": list(quarantine.groups(chosen.delivery_id).items()),
+                    "faults": [{"fault": f, "title": _titles(f.column, titles)} for f in quarantine.faults(chosen.delivery_id)],
+                    "examples": quarantine.examples(chosen.delivery_id, decision.columns, QUARANTINED_SHOWN) if decision.allowed else [],
+                    "hidden": len(entry.contract.columns) - len(decision.columns),
+                    "everybody": everybody(request, entry),
+                    "tokens": settings.KHO_AGENCY_OF_TOKEN is not None,
+                    "sheet_address": f"{entry.path}/rejects/fix-sheet.xlsx?delivery={chosen.delivery_id}",
+                }
+    except NoData:  # nothing was ever stored
+        pass
+    return render(request, "rejects.html", context)
+
+
+def _titles(columns: str, titles: dict[str, str]) -> str:
+    return ", ".join(titles.get(name, name) for name in columns.split(", ")) if columns else ""
 
 
 def agencies(request: HttpRequest) -> HttpResponse:

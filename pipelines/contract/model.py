@@ -44,6 +44,8 @@ class SemanticType:
     """(code, label) of the code list, valid on the register's date; empty where there is none."""
     names: tuple[str, ...] = ()
     """Column names that suggest this type in a draft; content must agree."""
+    identifier: bool = False
+    """It says officially which person, body or thing is meant: must be right in every row."""
     telling: bool = False
     """Its form is so particular that a draft recognises it under any name."""
 
@@ -92,6 +94,10 @@ class Column:
     synonyms: tuple[str, ...] = ()
     example: str | None = None
     sample: str | None = None
+    identifier: bool = False
+    """An official identifier by its semantic type: wrong values flag the delivery."""
+    threshold: float | None = None
+    """Share of rows (0–1) that may hold a wrong value here before the whole delivery is refused; None: only the contract's counts."""
 
 
 @dataclass(frozen=True)

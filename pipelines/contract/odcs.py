@@ -38,7 +38,7 @@ DATASET_PROPERTIES = {
     "nameEn", "descriptionEn", "access", "personalData", "legalBasis", "licence", "loadMode", "delivery", "cycle",
     "provenance", "keywords", "quarantineThreshold", "sample", "reading",
 }  # fmt: skip
-COLUMN_PROPERTIES = {"titleEn", "semanticType", "personalData", "unit", "synonyms", "sample"}
+COLUMN_PROPERTIES = {"titleEn", "semanticType", "personalData", "unit", "synonyms", "sample", "quarantineThreshold"}
 SQL_TYPES = {
     "string": "VARCHAR", "integer": "BIGINT", "number": "DECIMAL(18,4)", "boolean": "BOOLEAN", "date": "DATE",
     "timestamp": "TIMESTAMP",
@@ -192,9 +192,7 @@ class ContractReader:
         if not any(c.key for c in columns):
             self._problem(("schema", 0, "properties"), "no column is the key", "mark what makes a row unique with `primaryKey: true`")
         cycle = self._choice(where, properties.get("cycle"), tuple(CYCLE_LENGTH))
-        threshold = properties.get("quarantineThreshold", 0.1)
-        if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
-            self._problem(where, f"quarantineThreshold `{threshold}` is not a share", "write a number between 0 and 1, e.g. 0.1")
+        threshold = self._share(where, properties.get("quarantineThreshold"), 0.1)
         promises = self._items(("slaProperties",), raw.get("slaProperties"))
         grace = next((s.get("value") for s in promises if s.get("property") == "latency"), 10)
         if not isinstance(grace, int) or grace < 0:
@@ -323,7 +321,18 @@ class ContractReader:
             synonyms=self._words((*path, "customProperties"), properties.get("synonyms")),
             example=semantic.example if semantic else None,
             sample=self._sample_word((*path, "customProperties"), properties.get("sample")),
+            identifier=bool(semantic and semantic.identifier),
+            threshold=self._share((*path, "customProperties"), properties.get("quarantineThreshold")),
         )
+
+    def _share(self, path: tuple[str | int, ...], raw: Any, default: float | None = None) -> float | None:
+        """`quarantineThreshold` of the dataset or of a column."""
+        if raw is None:
+            return default
+        if not isinstance(raw, int | float) or isinstance(raw, bool) or not 0 <= raw <= 1:
+            self._problem(path, f"quarantineThreshold `{raw}` is not a share", "write a number between 0 and 1, e.g. 0.1")
+            return default
+        return float(raw)
 
     def _sample_word(self, path: tuple[str | int, ...], raw: Any) -> str | None:
         if raw is not None and not (isinstance(raw, str) and SAMPLE.fullmatch(raw)):

@@ -122,6 +122,7 @@ def _semantic_types(root: Path, agencies: dict[str, Agency], as_of: str) -> dict
             example=spec.get("example"),
             labels=labels,
             names=tuple(spec.get("names", ())),
+            identifier=bool(spec.get("identifier")),
             telling=bool(spec.get("telling")),
         )
     return types

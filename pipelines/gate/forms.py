@@ -53,6 +53,19 @@ class Form:
         return Decision(f"{column.name}: order of dates", said, self.evidence)
 
 
+def form_of(decisions: Iterable[Decision], column: str) -> Form | None:
+    """The form that `Form.decision` told of; None where it told of none."""
+    for decided in decisions:
+        if decided.what == f"{column}: decimal mark":
+            mark: Mark | None = "," if decided.value == "," else "." if decided.value == "." else None
+            return Form(mark, evidence=decided.evidence, proven=mark is not None)
+        if decided.what == f"{column}: order of dates":
+            return Form(
+                day_first=decided.value != "month first", swapped=decided.value == "swapped back", evidence=decided.evidence, proven=True
+            )
+    return None
+
+
 def bare(text: str) -> str:
     """SQL: a number's text without the spaces (also the unbreakable ones) that group its digits."""
     return rf"regexp_replace({text}, '[\s\x{{00A0}}\x{{202F}}]', '', 'g')"

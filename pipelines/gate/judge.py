@@ -1,16 +1,18 @@
 """Judge one delivery: read, map, type, test, find repeated keys; say what is accepted, held back, or refused whole."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
 
 from pipelines.contract import Contract
-from pipelines.gate.forms import forms
+from pipelines.gate.forms import Form, forms
 from pipelines.gate.headers import match
 from pipelines.gate.readers import Decision, Source, Unreadable, read
 from pipelines.gate.readers.source import rows_left_out
 from pipelines.gate.scan import ROW, Bit, Scan
+from pipelines.gate.thresholds import identifier_reasons, refusal_reasons
 from pipelines.gate.totals import Disagreement, disagreements
 from pipelines.gate.units import factor
 from pipelines.outcome import Reason
@@ -42,6 +44,8 @@ class Judgement:
     left_out: str | None = None
     rows_left_out: int = 0
     decisions: tuple[Decision, ...] = ()
+    numbered: str | None = None
+    """``accepted`` with the ``row_number`` before its columns."""
     whole: Path | None = None
     """The staged Parquet file, when every row of it is accepted: it can be registered as it stands, without a copy."""
 
@@ -55,10 +59,21 @@ def refusal(rule: str, vi: str, en: str, column: str = "", rows: int = 0) -> Jud
     return Judgement(rows, 0, 0, (Reason(rule, column, 1, vi, en),), None)
 
 
-def judge(connection: duckdb.DuckDBPyConnection, contract: Contract, file: Path, staging: Path) -> Judgement:
-    """Judge the delivery ``file``. ``staging`` is a folder to write to, to be kept until the judgement is used."""
+def judge(
+    connection: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    file: Path,
+    staging: Path,
+    *,
+    source: Source | None = None,
+    known: Mapping[str, Form] | None = None,
+) -> Judgement:
+    """Judge the delivery ``file``. ``staging`` is a folder to write to, to be kept until the judgement is used.
+
+    ``source`` is the delivery where it is opened already; ``known`` the forms of columns that need not be found out again.
+    """
     try:
-        source = read(connection, file, contract)
+        source = source or read(connection, file, contract)
     except Unreadable as error:
         return refusal("unreadable", error.vi, error.en)
     mapping = match(contract, source.header)
@@ -76,7 +91,7 @@ def judge(connection: duckdb.DuckDBPyConnection, contract: Contract, file: Path,
             )  # fmt: skip
         return _with_reading(connection, source, Judgement(0, 0, 0, tuple(faults), None))
     try:
-        staged = Staged.of(connection, contract, source, mapping.columns, staging)
+        staged = Staged.of(connection, contract, source, mapping.columns, staging, known or {})
         return _with_reading(connection, source, staged.judgement(), staged.decisions)
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
         damage = Unreadable.because_of(error, file)
@@ -103,12 +118,18 @@ class Staged:
 
     @classmethod
     def of(
-        cls, connection: duckdb.DuckDBPyConnection, contract: Contract, source: Source, columns: dict[str, str], staging: Path
+        cls,
+        connection: duckdb.DuckDBPyConnection,
+        contract: Contract,
+        source: Source,
+        columns: dict[str, str],
+        staging: Path,
+        known: Mapping[str, Form],
     ) -> "Staged":
         """Stage a delivery: decide from its first rows how columns write numbers and dates; where those leave a doubt that
         matters, look at all rows, and stage again if they say otherwise."""
         staging.mkdir(parents=True, exist_ok=True)
-        found = forms(connection, contract, source.relation, columns, plain=source.plain)
+        found = forms(connection, contract, source.relation, columns, plain=source.plain) | dict(known)
         staged = cls(connection, Scan(contract, source, columns, found), staging / "typed.parquet")
         staged._write()
         if doubtful := staged._doubtful():
@@ -153,7 +174,8 @@ class Staged:
         good -= repeated
         names = ", ".join(quote(c.name) for c in contract.columns)
         held = rows - good
-        accepted = f"SELECT {names} FROM {self._rows} WHERE {self._sound}" + (f" AND {self._is_repeated('NOT IN')}" if repeated else "")
+        kept = f"FROM {self._rows} WHERE {self._sound}" + (f" AND {self._is_repeated('NOT IN')}" if repeated else "")
+        accepted, numbered = f"SELECT {names} {kept}", f"SELECT {self._number} AS row_number, {names} {kept}"
         quarantine = self._quarantine(repeated > 0) if held else None
         held_rows = self._held(repeated > 0) if held else None
         reasons = self._counted(quarantine) if quarantine else ()
@@ -162,16 +184,13 @@ class Staged:
         if wrong_totals:
             marks = " UNION ALL ".join(filter(None, [marks, Disagreement.sql(wrong_totals)]))
             reasons += tuple(d.reason for d in wrong_totals)
-        judged = Judgement(rows, good, held, reasons, accepted, quarantine, held_rows, marks, whole=self.file if good == rows else None)
-        if held > contract.threshold * rows or good == 0:
-            share = 100 * held / rows
-            refused = Reason(
-                "threshold", "", held,
-                f"{held} trên {rows} hàng sai ({share:.1f} %), quá ngưỡng {100 * contract.threshold:g} %: trả lại cả đợt giao",
-                f"{held} of {rows} rows are wrong ({share:.1f} %), above the threshold of {100 * contract.threshold:g} %: the whole delivery is refused",
-            )  # fmt: skip
-            return replace(judged, rows_accepted=0, accepted=None, whole=None, marks=None, reasons=(refused, *reasons))
-        return judged
+        judged = Judgement(
+            rows, good, held, reasons, accepted, quarantine, held_rows, marks, numbered=numbered, whole=self.file if good == rows else None
+        )
+        wrong = self._wrong_values(quarantine) if quarantine else {}
+        if refusals := refusal_reasons(contract, rows, held, wrong):
+            return replace(judged, rows_accepted=0, accepted=None, whole=None, marks=None, reasons=(*refusals, *reasons))
+        return replace(judged, reasons=(*identifier_reasons(contract, wrong), *reasons))
 
     # ---- questions to the staged rows
 
@@ -261,6 +280,17 @@ class Staged:
             SELECT {self._number} AS row_number, coalesce(_raw, CAST({{{cells}}} AS JSON)) AS cells
             FROM {self._rows} WHERE NOT ({self._sound}) {of_repeated}
         """
+
+    def _wrong_values(self, quarantine: str) -> dict[str, int]:
+        """Per column, the rows in which its value breaks a rule. The columns of a composite key are wrong together."""
+        counts = self.connection.execute(
+            f"""
+            SELECT name, count(DISTINCT row_number)
+            FROM (SELECT row_number, unnest(string_split(column_name, ', ')) AS name FROM ({quarantine}))
+            GROUP BY name
+            """
+        ).fetchall()
+        return dict(counts)
 
     def _counted(self, quarantine: str) -> tuple[Reason, ...]:
         counts = self.connection.execute(

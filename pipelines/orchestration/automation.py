@@ -9,6 +9,7 @@ import dagster as dg
 
 from pipelines.ingest import pending
 from pipelines.intake import Intake
+from pipelines.notify import due, reachable, send_due
 from pipelines.orchestration.assets import asset_key
 
 CRON = {
@@ -88,6 +89,31 @@ def _downstream(intake: Intake, dataset: str) -> list[str]:
     for reader in intake.register.downstream[dataset]:
         found.update(dict.fromkeys([reader, *_downstream(intake, reader)]))
     return list(found)
+
+
+def build_notices(intake: Intake) -> tuple[dg.JobDefinition, dg.SensorDefinition]:
+    """Agencies are told of refused and held deliveries apart from the loading, which no mail server may hold up."""
+
+    @dg.op(description="Tell agencies what was refused or held back")
+    def tell(context: dg.OpExecutionContext) -> None:
+        for delivery, error in send_due(intake.store, intake.register, intake.settings.catalogue_url):
+            context.log.info(f"{delivery.dataset}: {error or 'told'}")
+
+    @dg.job(name="thong_bao", description="Notices to agencies")
+    def notices() -> None:
+        tell()
+
+    @dg.sensor(
+        name="can_thong_bao", job=notices, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Deliveries that their agencies are to be told of",
+    )  # fmt: skip
+    def waiting() -> Iterator[dg.RunRequest | dg.SkipReason]:
+        if reachable(intake.register) and due(intake.store, intake.register):
+            yield dg.RunRequest(tags={"kho/cause": "notices"})
+        else:
+            yield dg.SkipReason("Nobody is to be told of anything")
+
+    return notices, waiting
 
 
 def build_upkeep(intake: Intake) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:

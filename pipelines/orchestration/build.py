@@ -4,16 +4,17 @@ import dagster as dg
 
 from pipelines.intake import Intake
 from pipelines.orchestration.assets import build_asset
-from pipelines.orchestration.automation import build_drop_sensor, build_schedules, build_upkeep
+from pipelines.orchestration.automation import build_drop_sensor, build_notices, build_schedules, build_upkeep
 
 
-def build_defs(intake: Intake, *, catalogue_url: str = "http://127.0.0.1:8000") -> dg.Definitions:
+def build_defs(intake: Intake) -> dg.Definitions:
     """One asset per dataset, run in one process: a process per step would cost seconds for each of many small datasets."""
     upkeep, upkeep_schedule = build_upkeep(intake)
+    notices, notices_sensor = build_notices(intake)
     return dg.Definitions(
-        assets=[build_asset(intake, contract, catalogue_url) for contract in intake.register.contracts.values()],
+        assets=[build_asset(intake, contract, intake.settings.catalogue_url) for contract in intake.register.contracts.values()],
         schedules=[*build_schedules(intake), upkeep_schedule],
-        sensors=[build_drop_sensor(intake)],
-        jobs=[upkeep],
+        sensors=[build_drop_sensor(intake), notices_sensor],
+        jobs=[upkeep, notices],
         executor=dg.in_process_executor,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 
 from pipelines.contract import Column, Contract
+from pipelines.formula_guard import guarded
 from pipelines.gate.headers import fold
 from pipelines.samples.faults import Fault
 from pipelines.sql import literal, quote
@@ -54,7 +55,10 @@ def _named(contract: Contract, rows: str, name: Callable[[Column], str]) -> str:
 
 
 def _csv(connection: duckdb.DuckDBPyConnection, contract: Contract, rows: str, file: Path) -> None:
-    connection.execute(f"COPY ({_named(contract, rows, lambda c: c.name)}) TO {literal(file)} (FORMAT csv, HEADER true)")
+    names = [quote(c.name) for c in contract.columns]
+    texts = [f"{guarded(name)} AS {name}" if c.type == "string" else name for c, name in zip(contract.columns, names, strict=True)]
+    rows = f"SELECT {', '.join(texts)} FROM ({_named(contract, rows, lambda c: c.name)})"
+    connection.execute(f"COPY ({rows}) TO {literal(file)} (FORMAT csv, HEADER true)")
 
 
 def _json(connection: duckdb.DuckDBPyConnection, contract: Contract, rows: str, file: Path) -> None:

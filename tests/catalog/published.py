@@ -115,8 +115,12 @@ def deliver(store: Store, id: str, rows: list[tuple], release: int | None = 1, o
             for name in names:
                 value = SECRETS.get(name, "giá trị hỏng")
                 connection.execute(
-                    "INSERT INTO kho.quarantine VALUES (?, ?, 7, ?, ?, 'pattern', 'sai mẫu', 'wrong')", [delivery, id, name, value]
+                    "INSERT INTO kho.quarantine VALUES (?, ?, 7, ?, ?, 'pattern', 'sai mẫu', 'wrong', 'wrong format')",
+                    [delivery, id, name, value],
                 )
+            cells = json.dumps({name: SECRETS.get(name, "giá trị hỏng") for name in names}, ensure_ascii=False)
+            for row in (7, 8):
+                connection.execute("INSERT INTO kho.held_rows VALUES (?, ?, ?, ?, NULL, NULL)", [delivery, id, row, cells])
         if release:
             violations = more.get("violations", 0)
             connection.execute(
@@ -124,7 +128,7 @@ def deliver(store: Store, id: str, rows: list[tuple], release: int | None = 1, o
             )
         held = 2 if outcome != "accepted" else 0
         connection.execute(
-            f"INSERT INTO kho.ledger VALUES ({', '.join('?' * 19)})",
+            f"INSERT INTO kho.ledger VALUES ({', '.join('?' * 19)}, 0, '[]', NULL)",
             [delivery, id, now, "giao.csv", 10, "ab" * 32, more.get("synthetic", False), "run", "1.2.0", "f", outcome, len(rows) + held,
              len(rows), held, len(rows), release, json.dumps(reasons), now, now],
         )  # fmt: skip

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import openpyxl
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -14,7 +15,7 @@ from catalog.cli import app
 from tests.warehouse import Warehouse, column, contract
 
 TEAM = "ho-tich/to-cong-tac"
-COMMANDS = ("up", "run", "serve", "status", "check", "register", "samples", "search", "show", "sql")
+COMMANDS = ("up", "run", "serve", "status", "check", "register", "samples", "search", "show", "sql", "rejects")
 
 
 @pytest.fixture
@@ -175,3 +176,51 @@ def test_up_refuses_a_port_in_use_before_it_starts_anything(kho, warehouse: Ware
         done = kho("up", "--port", str(listener.getsockname()[1]))
     assert done.exit_code == 2 and "in use" in done.stderr and "--port" in done.stderr
     assert not warehouse.settings.drop.exists()
+
+
+def test_sql_writes_no_formula_into_a_csv(kho, warehouse: Warehouse, tmp_path: Path) -> None:
+    warehouse.drop(TEAM, "a.csv", "ma_to,loai\n=1+1,Xã\n-5,Xã\n")
+    warehouse.take(TEAM)
+    target = tmp_path / "x.csv"
+    with target.open("w") as sink:
+        query = "SELECT ma_to AS a, loai AS a, 1 AS n FROM ho_tich.to_cong_tac ORDER BY 1"
+        subprocess.run([sys.executable, "-m", "catalog.cli", "sql", "--csv", query], stdout=sink, check=True)
+    assert target.read_text(encoding="utf-8") == '"a","a","n"\n"-5","Xã",1\n"\'=1+1","Xã",1\n'
+
+
+def test_rejects_explains_writes_the_fix_sheet_and_takes_it_in(kho, warehouse: Warehouse, tmp_path: Path) -> None:
+    assert kho("rejects").exit_code == 2, "no store yet"
+    warehouse.drop(TEAM, "a.csv", "ma_to,loai,so_nguoi\nA,Xã,5\nB,=Xóm,5\nC,Xã,năm\n" + "".join(f"D{n},Xã,1\n" for n in range(5)))
+    kho("run")
+    assert "2 " in kho("rejects").stdout and TEAM in kho("rejects").stdout
+    said = kho("rejects", TEAM)
+    assert said.exit_code == 0
+    for word in ("2 of 8 rows held", "không có trong danh mục", "not in the list", "=Xóm", "wrong format", "--xlsx"):
+        assert word in said.stdout + said.stderr, word
+    told = json.loads(kho("rejects", TEAM, "--json").stdout)
+    assert told["open_rows"] == 2 and {f["rule"] for f in told["faults"]} == {"closed_list", "type"} and told["groups"]
+    listed, sheet = tmp_path / "loi.csv", tmp_path / "sua.xlsx"
+    assert kho("rejects", TEAM, "--csv", str(listed), "--xlsx", str(sheet), "--delivery", told["delivery_id"][:6]).exit_code == 0
+    text = listed.read_text(encoding="utf-8-sig")
+    assert text.splitlines()[0].startswith('"row_number","column_name","value"') and '"\'=Xóm"' in text
+    book = openpyxl.load_workbook(sheet)
+    for row in book.worksheets[0].iter_rows(min_row=3):
+        row[4].value, row[7].value = "Xã", "5"
+    book.save(sheet)
+    done = kho("rejects", TEAM, "--submit", str(sheet))
+    assert done.exit_code == 0 and "1 accepted" in done.stderr, done.stderr
+    assert warehouse.rows("SELECT count(*) FROM ho_tich.to_cong_tac") == [(8,)]
+    assert "No rows" in kho("rejects", TEAM).stderr and "Nothing waits" in kho("rejects").stderr
+    for words in (("rejects", TEAM, "--delivery", "zzz"), ("rejects", "--csv", "x"), ("rejects", TEAM, "--submit", "/khong/co"),
+                  ("rejects", TEAM, "--set-aside")):  # fmt: skip
+        assert kho(*words).exit_code in (0, 2) and "Traceback" not in kho(*words).stderr
+
+
+def test_rejects_are_set_aside_and_opened_again(kho, warehouse: Warehouse) -> None:
+    warehouse.drop(TEAM, "a.csv", "ma_to,loai\nA,Xã\nB,Xóm\n")
+    warehouse.take(TEAM)
+    [delivery] = json.loads(kho("rejects", "--json").stdout)
+    assert kho("rejects", TEAM, "--set-aside", "--delivery", delivery["delivery_id"][:8]).exit_code == 0
+    assert json.loads(kho("rejects", "--json").stdout) == []
+    assert kho("rejects", TEAM, "--reopen", "--delivery", delivery["delivery_id"][:8]).exit_code == 0
+    assert json.loads(kho("rejects", "--json").stdout)[0]["open_rows"] == 1

@@ -135,7 +135,7 @@ def test_a_restricted_dataset_is_closed_at_every_door_and_says_whom_to_ask(kho: 
     assert name not in page.content()
 
 
-PAGES = ["/", "/search?q=ho", "/datasets/thuong-mai/cho", "/datasets/ho-tich/khai-sinh", "/domains", "/agencies", "/agencies/STP", "/domains/ho-tich",
+PAGES = ["/", "/search?q=ho", "/datasets/thuong-mai/cho", "/datasets/ho-tich/khai-sinh", "/datasets/ho-tich/khai-sinh/rejects", "/domains", "/agencies", "/agencies/STP", "/domains/ho-tich",
          "/about", "/khong-co", "/search?q=zzzzqqq"]  # fmt: skip
 
 
