@@ -1,0 +1,312 @@
+"""Which rows of a sheet are data, and what the others are: headers again, groups, totals, notes, signatures.
+
+All rows are looked at together, column by column; only the few that stand out are looked at one by one. A row is left out only when it
+shows what it is: one that is merely incomplete stays, to be judged and shown to the sender.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import polars as pl
+
+from pipelines.contract import Contract
+from pipelines.gate.headers import fold, match
+from pipelines.gate.readers.source import Total
+from pipelines.gate.readers.spreadsheet.header import Header
+from pipelines.gate.readers.spreadsheet.sheet import ROW, Sheet, index_of, spoken
+
+KIND, GROUP = "_kind", "_group"
+_LABEL, _LABEL_AT, _SOLID = "_label", "_label_at", "_solid"
+
+TOTAL = r"(?i)^(?:tổng(?: cộng| số| chung)?(?: (?:cộng|chung|toàn .+))?|cộng(?: dồn| chung)?|tong(?: cong| so)|cong|toàn tỉnh|grand total|total)\s*[:.]?$"
+"""Labels that a row of data has only where a closed list allows them."""
+SUBTOTAL = r"(?i)^(?:(?:tổng )?cộng|tong cong|sub-?total|total|lũy kế|luỹ kế)\b"
+NO_TOTAL = r"(?i)^cộng (?:hòa|hoà|đồng|sự|tác|hưởng)"
+PART_OF = r"(?i)^(?:tổng|tổng số|tong so)\b"
+"""Such a label can also name what a row of data is about (“Tổng số học sinh”): it adds up only where the row's key is not complete."""
+SIGNED = (
+    r"(?i:^(?:nơi nhận|người lập|lập biểu|thủ trưởng đơn vị|kế toán trưởng|\(?ký[,;]|\(?ký tên|\(?ký và|xác nhận của|đại diện ))"
+    r"|^(?:TM|KT|TL|TUQ|Q)\s*\.\s*\p{Lu}|^(?:PHÓ )?(?:GIÁM ĐỐC|CHỦ TỊCH|TRƯỞNG PHÒNG|THỦ TRƯỞNG|CHÁNH VĂN PHÒNG|KẾ TOÁN)"
+    r"|(?i:ngày[ .…\d]*tháng[ .…\d]*năm)|(?i:^[^,]{2,40}, ngày \d{1,2}[/-]\d{1,2}[/-]\d{4}$)"
+)
+"""Words that only the foot of a report has: what follows them is foot too, until a row that is solid."""
+NOTED = r"(?i)^(?:ghi chú|lưu ý|chú thích|nguồn(?: số liệu| dữ liệu)?|note|source)\s*:|^\(\*+\)|^\*+\s*\S|^(?:trang|page)\s+\d+(?:\s*(?:/|of)\s*\d+)?$"
+ROMAN = r"^(?:[IVXL]{1,6}|[A-HĐ])[.)]?$"
+NUMBERED = r"^(?:[IVXL]{1,6}|[A-HĐ])\s*[.)\-–:/]\s*\S"
+NUMBERING = r"^(?:[IVXL]{1,6}|[A-HĐ])\s*[.)\-–:/]\s*"
+NUMBER = r"^[-+(]?\d[\d.,\s]*\)?$"
+RATES = ("ty_le", "ti_le", "ty_trong", "ti_trong", "binh_quan", "trung_binh", "phan_tram", "toc_do", "chi_so")
+
+
+@dataclass(frozen=True)
+class Table:
+    """``data``: `_row`, `_group` and the columns by the header's names; a column without one that holds data is `(cột F)`.
+
+    ``left_out``: (row, kind, text) of all the other rows."""
+
+    data: pl.DataFrame
+    left_out: list[tuple[int, str, str]]
+    totals: list[Total]
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What the columns of a sheet are to the contract, by the sheet's names (`A`, `B`…)."""
+
+    named: list[str]
+    counter: str | None
+    required: list[str]
+    key: list[str]
+    closed: dict[str, tuple[str, ...]]
+    summed: dict[str, str]
+    """Columns whose totals are sums → the name in the header."""
+    text: frozenset[str]
+    """Columns that are no numbers."""
+    percent: frozenset[str]
+    grouped: bool
+
+    @classmethod
+    def of(cls, header: Header, contract: Contract | None) -> "Roles":
+        named = list(header.names)
+        if contract is None:
+            return cls(named, header.counter, [], [], {}, {}, frozenset(), frozenset(), False)
+        by_name = {name: column for column, name in header.names.items()}
+        at = {column: by_name[name] for column, name in match(contract, list(by_name)).columns.items()}
+        columns = {at[column.name]: column for column in contract.columns if column.name in at}
+        numbers = {c for c, column in columns.items() if column.type in ("integer", "number")}
+        percent = frozenset(c for c in numbers if fold((columns[c].unit or "").replace("%", " phan tram ")) == "phan_tram")
+        summed = {
+            c: header.names[c]
+            for c in numbers
+            if not columns[c].key
+            and columns[c].semantic is None
+            and c not in percent
+            and not any(word in f"{fold(columns[c].title)} {columns[c].name}" for word in RATES)
+        }
+        return cls(
+            named,
+            header.counter,
+            [c for c, column in columns.items() if column.required],
+            [c for c, column in columns.items() if column.key],
+            {c: column.values for c, column in columns.items() if column.values},
+            summed,
+            frozenset(columns) - numbers,
+            percent,
+            contract.reading.group_column is not None,
+        )
+
+
+def table_of(sheet: Sheet, header: Header, contract: Contract | None) -> Table:
+    """The rows below the header, told apart. Kinds: title, header, number_row, group, total, subtotal, note, signature."""
+    roles = Roles.of(header, contract)
+    above = sheet.cells.filter(pl.col(ROW) <= header.last_row)
+    left_out = [(int(row[ROW]), "header" if row[ROW] in header.rows else "title", spoken(row)) for row in above.to_dicts()]
+    cells = _marked(sheet.cells.filter(pl.col(ROW) > header.last_row), sheet, roles)
+    cells = cells.with_columns(_exceptions(cells, sheet, header, roles))
+    cells = cells.with_columns(
+        pl.when(pl.col(KIND) == "group").then(pl.col(_LABEL).str.replace(NUMBERING, "")).forward_fill().alias(GROUP),
+    )
+    others = cells.filter(pl.col(KIND).is_not_null()).select(ROW, KIND, *sheet.columns)
+    left_out += [(int(row[ROW]), str(row.pop(KIND)), spoken(row)) for row in others.to_dicts()]
+    data = cells.filter(pl.col(KIND).is_null())
+    nameless = [c for c in sheet.columns if c not in header.names and c != header.counter and data.get_column(c).null_count() < data.height]
+    names = header.names | {column: f"(cột {column})" for column in nameless}
+    return Table(
+        data.select(ROW, GROUP, *(pl.col(c).alias(names[c]) for c in sheet.columns if c in names)), left_out, _totals(cells, roles)
+    )
+
+
+def _marked(cells: pl.DataFrame, sheet: Sheet, roles: Roles) -> pl.DataFrame:
+    """The rows with what tells them apart: the first words in each and where they stand, and whether the row is solid.
+
+    A row is solid when it has all that the contract requires and at least half of the table's columns: it is then no note or signature.
+    """
+    places = [name for name in sheet.columns if name == roles.counter or name in roles.named] or sheet.columns
+    worded = {name: pl.col(name).str.contains(r"\p{L}") & ~pl.col(name).str.contains(ROMAN) for name in places}
+    filled = pl.sum_horizontal(pl.col(roles.named).is_not_null()) if roles.named else pl.lit(0)
+    enough = min(len(roles.named), max(2, (len(roles.named) + 1) // 2))
+    return cells.with_columns(
+        pl.coalesce(pl.when(is_word).then(pl.col(name)) for name, is_word in worded.items()).str.normalize("NFC").alias(_LABEL),
+        pl.coalesce(pl.when(is_word).then(pl.lit(name)) for name, is_word in worded.items()).alias(_LABEL_AT),
+        ((filled >= enough) & _all_filled(roles.required)).fill_null(False).alias(_SOLID),
+    )
+
+
+def _all_filled(columns: Iterable[str]) -> pl.Expr:
+    columns = list(columns)
+    return pl.all_horizontal(pl.col(columns).is_not_null()) if columns else pl.lit(True)
+
+
+def _exceptions(cells: pl.DataFrame, sheet: Sheet, header: Header, roles: Roles) -> pl.Series:
+    """The kind of each row that is not data; null for data."""
+    uncounted = ~pl.col(roles.counter).str.contains(NUMBER).fill_null(False) if roles.counter else pl.lit(True)
+    cells = cells.with_columns(
+        pl.when(_repeats(header, sheet))
+        .then(pl.lit("header"))
+        .when(_adds_up(roles, TOTAL) & uncounted)
+        .then(pl.lit("total"))
+        .when((_adds_up(roles, SUBTOTAL) | (_adds_up(roles, PART_OF) & ~_all_filled(roles.key))) & uncounted)
+        .then(pl.lit("subtotal"))
+        .when(_heads_group(cells, sheet, roles))
+        .then(pl.lit("group"))
+        .otherwise(None)
+        .alias(KIND)
+    )
+    cells = _with_foot(cells, sheet, roles)
+    closer = _number_rows(cells, header, roles) | _above_headers(cells, sheet, header)
+    if not closer:
+        return cells.get_column(KIND)
+    looked = pl.DataFrame({ROW: list(closer), "_closer": list(closer.values())}, schema={ROW: pl.Int64, "_closer": pl.String})
+    return cells.join(looked, on=ROW, how="left", maintain_order="left").select(pl.coalesce("_closer", KIND).alias(KIND)).to_series()
+
+
+def _repeats(header: Header, sheet: Sheet) -> pl.Expr:
+    """A row that says nothing but what one of the header's rows says (printed pages repeat it)."""
+    filled = pl.sum_horizontal(pl.col(sheet.columns).is_not_null())
+    found = pl.lit(False)
+    for row in header.texts:
+        texts = {name: text for name in sheet.columns if (text := row.get(name))}
+        if len(texts) >= 2:
+            same = pl.sum_horizontal((pl.col(name) == text).fill_null(False) for name, text in texts.items())
+            found = found | ((same == filled) & (filled >= max(2, len(texts) // 2)))
+    return found
+
+
+def _adds_up(roles: Roles, words: str) -> pl.Expr:
+    """A label that says so, in a row that has no complete key beside it, and which no closed list knows as a value."""
+    said = pl.col(_LABEL).str.contains(words) & ~pl.col(_LABEL).str.contains(NO_TOTAL)
+    if roles.key:
+        said = said & (~_all_filled(roles.key) | pl.col(_LABEL_AT).is_in(roles.key))
+    for column, values in roles.closed.items():
+        said = said & ~((pl.col(_LABEL_AT) == column) & pl.col(_LABEL).is_in(list(values)))
+    return said.fill_null(False)
+
+
+def _heads_group(cells: pl.DataFrame, sheet: Sheet, roles: Roles) -> pl.Expr:
+    """`I | Nông nghiệp`, where other rows are counted in figures; `I. Nông nghiệp`, or a text merged across, alone in its row."""
+    found = pl.lit(False)
+    if roles.counter:
+        roman = pl.col(roles.counter).str.contains(ROMAN)
+        if cells.select(pl.col(roles.counter).str.contains(NUMBER).any()).item():
+            found = found | (roman & pl.col(_LABEL).is_not_null())
+        else:
+            found = found | (roman & ~pl.col(_SOLID) & pl.col(_LABEL).is_not_null())
+    alone = pl.sum_horizontal(pl.col(sheet.columns).is_not_null()) == 1
+    words = pl.col(_LABEL).is_not_null()
+    incomplete = ~_all_filled(roles.required) if roles.required else pl.lit(True)
+    across = [r1 for r1, c1, r2, c2 in sheet.layout.merged if r1 == r2 and c2 > c1]
+    numbered = pl.col(_LABEL).str.contains(NUMBERED)
+    found = found | (alone & words & incomplete & (numbered | pl.col(ROW).is_in(across) | pl.lit(roles.grouped)))
+    if roles.grouped:
+        found = found | (numbered & (pl.col(_LABEL_AT) == (roles.counter or roles.named[0])))
+    return found.fill_null(False)
+
+
+def _with_foot(cells: pl.DataFrame, sheet: Sheet, roles: Roles) -> pl.DataFrame:
+    """Notes and signatures: rows that are not solid and say so, what follows them, and what stands beside the table."""
+    is_open = ~pl.col(_SOLID) & (pl.col(KIND).is_null() | (pl.col(KIND) == "group"))
+    texts = [pl.col(name).str.normalize("NFC") for name in sheet.columns]
+    marks = cells.filter(is_open).select(
+        ROW,
+        pl.when(pl.any_horizontal(text.str.contains(SIGNED) for text in texts))
+        .then(pl.lit("signature"))
+        .when(pl.any_horizontal(text.str.contains(NOTED) for text in texts))
+        .then(pl.lit("note"))
+        .alias("_mark"),
+    )
+    cells = cells.join(marks, on=ROW, how="left", maintain_order="left")
+    data_again = (pl.col(_SOLID) & pl.col(KIND).is_null()) | (pl.col(KIND) == "header").fill_null(False)
+    last_data = pl.when(pl.col(_SOLID) & pl.col(KIND).is_null()).then(pl.col(ROW)).max().fill_null(0)
+    opens_foot = (pl.col("_mark") == "signature") | (pl.col("_mark").is_not_null() & (pl.col(ROW) > last_data))
+    foot = pl.when(opens_foot).then(pl.col("_mark")).forward_fill()
+    foot_at = pl.when(opens_foot).then(pl.col(ROW)).forward_fill()
+    data_at = pl.when(data_again).then(pl.col(ROW)).forward_fill().fill_null(0)
+    beside = ~pl.any_horizontal(pl.col(roles.named).is_not_null()) if roles.named else pl.lit(False)
+    return cells.with_columns(
+        pl.when(is_open & pl.col("_mark").is_not_null())
+        .then(pl.col("_mark"))
+        .when(is_open & (foot_at > data_at))
+        .then(foot)
+        .when(is_open & pl.col(KIND).is_null() & beside)
+        .then(pl.lit("note"))
+        .otherwise(pl.col(KIND))
+        .alias(KIND)
+    )
+
+
+def _number_rows(cells: pl.DataFrame, header: Header, roles: Roles) -> dict[int, str]:
+    """`(1) (2) (3)`, `A B 1 2` or `1 2 3` right under a header: the columns' numbers."""
+    starts = [header.last_row, *cells.filter(pl.col(KIND) == "header").get_column(ROW).to_list()]
+    columns = ([roles.counter] if roles.counter else []) + roles.named
+    columns.sort(key=index_of)
+    found: dict[int, str] = {}
+    for start in starts:
+        under = cells.filter(pl.col(ROW) > start).head(2).select(ROW, *columns).to_dicts()
+        if under and _counts_columns(
+            [under[0][name] for name in columns], under[1][roles.counter] if roles.counter and len(under) > 1 else None
+        ):
+            found[int(under[0][ROW])] = "number_row"
+    return found
+
+
+def _counts_columns(texts: list[str | None], next_counter: str | None) -> bool:
+    given = [text.strip() for text in texts if text]
+    if len(given) < 2 or not all(re.fullmatch(r"\(?(?:\d{1,3}|[A-ZĐ])\)?(?:\s*=.*)?", text) for text in given):
+        return False
+    numbers = [int(found[0]) for text in given if (found := re.search(r"\d+", text.partition("=")[0]))]
+    in_order = all(later == earlier + 1 for earlier, later in pairwise(numbers))
+    if not numbers or numbers[0] not in (0, 1) or not in_order:
+        return False
+    # Bare figures could be the first row of data: then the next row is counted 2.
+    bracketed = sum(text.startswith("(") for text in given) >= 2 or not given[0][0].isdigit()
+    return bracketed or (len(given) == len(texts) and len(given) >= 3 and next_counter != "2")
+
+
+def _above_headers(cells: pl.DataFrame, sheet: Sheet, header: Header) -> dict[int, str]:
+    """The title and upper header rows that a printed page repeats above its header."""
+    repeated = cells.filter(pl.col(KIND) == "header").get_column(ROW).to_list()
+    if not repeated:
+        return {}
+    upper = [{name: text for name, text in row.items() if name != ROW and text} for row in header.texts]
+    found: dict[int, str] = {}
+    for start in repeated:
+        before = cells.filter(pl.col(ROW) < start).tail(SEARCHED_ABOVE).select(ROW, KIND, _SOLID, *sheet.columns).to_dicts()
+        for row in reversed(before):
+            if row[_SOLID] or row[KIND] not in (None, "group", "note"):
+                break
+            texts = {name: row[name] for name in sheet.columns if row[name]}
+            found[int(row[ROW])] = "header" if texts in upper else "title"
+    return found
+
+
+SEARCHED_ABOVE = 20
+
+
+def _totals(cells: pl.DataFrame, roles: Roles) -> list[Total]:
+    """What the sheet's own totals say of the columns that can be summed, and of which rows they say it.
+
+    A subtotal speaks of the rows since the last total or group; a group's figures of the rows under it; the first or last `Tổng cộng` of all.
+    """
+    stated = cells.filter(pl.col(KIND).is_in(["total", "subtotal", "group"])).select(ROW, KIND, *roles.summed).to_dicts()
+    rows = cells.filter(pl.col(KIND).is_null()).get_column(ROW)
+    if not stated or rows.is_empty() or not roles.summed:
+        return []
+    first, last = int(rows[0]), int(rows[-1])
+    totals: list[Total] = []
+    for n, row in enumerate(stated):
+        number, kind = int(row[ROW]), row[KIND]
+        if kind == "group":
+            low, high = number, next((int(later[ROW]) for later in stated[n + 1 :]), last + 1)
+        elif kind == "total" and (number < first or not any(later[KIND] != "group" for later in stated[n + 1 :])):
+            low, high = first - 1, last + 1
+        else:
+            low, high = (int(stated[n - 1][ROW]) if n else first - 1), number
+        covered = rows.filter((rows > low) & (rows < high))
+        if covered.is_empty():
+            continue
+        for column, name in roles.summed.items():
+            if row[column] and re.fullmatch(NUMBER, row[column]):
+                totals.append(Total(number, name, row[column], int(covered[0]), int(covered[-1])))
+    return totals
