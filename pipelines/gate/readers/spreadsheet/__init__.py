@@ -136,7 +136,8 @@ def _decisions(sheet: Sheet, header: Header, table: Table, unit: str | None, con
         ),
     ]
     if header.counter:
-        said.append(Decision("ignored_column", header.counter, "số thứ tự / only counts the rows"))
+        called = next(text for row in reversed(header.texts) if (text := row.get(header.counter)))
+        said.append(Decision("ignored_column", called, "số thứ tự / only counts the rows"))
     if unit:
         said.append(Decision("unit", unit, "theo tiêu đề bảng / from the title"))
     groups = sum(kind == "group" for _, kind, _ in table.left_out)

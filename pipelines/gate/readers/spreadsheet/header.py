@@ -60,8 +60,12 @@ def _best(top: list[Cells], ends: list[int], sheet: Sheet, contract: Contract) -
     required = {column.name for column in contract.columns if column.required}
     best: Header | None = None
     for end in ends:
+        used = _used(top[end:])
         for depth in range(1, min(DEEPEST, end + 1) + 1):
-            header = _read(top[end - depth + 1 : end + 1], sheet, known)
+            rows = top[end - depth + 1 : end + 1]
+            if _number(rows[-1]) - _number(rows[0]) >= depth:
+                break  # a blank row ends a header
+            header = _read(rows, used, sheet.layout, known)
             if best is None or _rank(header) > _rank(best):
                 best = header
         if best and required <= best.matched and len(best.matched) == len(best.names):
@@ -82,13 +86,18 @@ def _likely_header(top: list[Cells], ends: list[int], sheet: Sheet) -> Header | 
         start -= 1
     elif end + 1 < len(top) and _spans(top[end], sheet.layout):
         end += 1
-    return _read(top[start : end + 1], sheet, {})
+    return _read(top[start : end + 1], _used(top[end:]), sheet.layout, {})
 
 
-def _read(rows: list[Cells], sheet: Sheet, known: dict[str, str]) -> Header:
-    """The header that these rows make."""
-    block = [*(_spread(row, sheet.layout, below=rows[-1]) for row in rows[:-1]), rows[-1]]
-    stacks = {name: stack for name in sheet.columns if (stack := [text for row in block if (text := row.get(name))])}
+def _used(rows: list[Cells]) -> list[str]:
+    """The columns that hold anything in these rows: a title above an empty column does not head it."""
+    return [name for name in rows[0] if name != ROW and any(row[name] for row in rows)]
+
+
+def _read(rows: list[Cells], used: list[str], layout: Layout, known: dict[str, str]) -> Header:
+    """The header that these rows make over the columns in use."""
+    block = [*(_spread(row, layout, below=rows[-1]) for row in rows[:-1]), rows[-1]]
+    stacks = {name: stack for name in used if (stack := [text for row in block if (text := row.get(name))])}
     names: dict[str, str] = {}
     matched: set[str] = set()
     for shape in range(_SHAPES):
@@ -100,7 +109,7 @@ def _read(rows: list[Cells], sheet: Sheet, known: dict[str, str]) -> Header:
                 matched.add(target)
     counter = next((column for column, stack in stacks.items() if column not in names and _fold(stack[-1]) in COUNTERS), None)
     names |= {column: _called(stack, 0) or "" for column, stack in stacks.items() if column not in names and column != counter}
-    in_order = {column: names[column] for column in sheet.columns if column in names}
+    in_order = {column: names[column] for column in used if column in names}
     return Header(tuple(_number(row) for row in rows), _distinct(in_order), tuple(rows), frozenset(matched), counter)
 
 

@@ -31,7 +31,7 @@ _FORMULA = re.compile(
 )
 _PLACE = re.compile(rb'\br="([A-Z]{1,3})(\d{1,7})"')
 _STYLED = re.compile(rb'<(?:\w+:)?c\b(?=[^>]*\bs="(\d+)")[^>]*[^/]>')
-_FAR = re.compile(rb'\br="([A-Z]{2,3})\d{1,7}"[^>]*[^/]>')
+_FAR = re.compile(rb'\br="([A-Z]{2,3})\d{1,7}"[^>]*[^/]>(?!\s*</)')
 _HIDDEN_ROW = re.compile(rb'<(?:\w+:)?row\b(?=[^>]*\bhidden="(?:1|true)")[^>]*\br="(\d{1,7})"')
 _HIDDEN_COLUMNS = re.compile(rb'<(?:\w+:)?col\b(?=[^>]*\bhidden="(?:1|true)")[^>]*>')
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell\b[^>]*\bref="([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})"')

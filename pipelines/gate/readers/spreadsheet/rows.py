@@ -62,8 +62,9 @@ class Roles:
     closed: dict[str, tuple[str, ...]]
     summed: dict[str, str]
     """Columns whose totals are sums → the name in the header."""
+    numbers: list[str]
     text: frozenset[str]
-    """Columns that are no numbers."""
+    """The contract's other columns."""
     percent: frozenset[str]
     grouped: bool
 
@@ -71,11 +72,11 @@ class Roles:
     def of(cls, header: Header, contract: Contract | None) -> "Roles":
         named = list(header.names)
         if contract is None:
-            return cls(named, header.counter, [], [], {}, {}, frozenset(), frozenset(), False)
+            return cls(named, header.counter, [], [], {}, {}, [], frozenset(), frozenset(), False)
         by_name = {name: column for column, name in header.names.items()}
         at = {column: by_name[name] for column, name in match(contract, list(by_name)).columns.items()}
         columns = {at[column.name]: column for column in contract.columns if column.name in at}
-        numbers = {c for c, column in columns.items() if column.type in ("integer", "number")}
+        numbers = [c for c, column in columns.items() if column.type in ("integer", "number")]
         percent = frozenset(c for c in numbers if fold((columns[c].unit or "").replace("%", " phan tram ")) == "phan_tram")
         summed = {
             c: header.names[c]
@@ -92,7 +93,8 @@ class Roles:
             [c for c, column in columns.items() if column.key],
             {c: column.values for c, column in columns.items() if column.values},
             summed,
-            frozenset(columns) - numbers,
+            numbers,
+            frozenset(columns).difference(numbers),
             percent,
             contract.reading.group_column is not None,
         )
@@ -121,12 +123,14 @@ def table_of(sheet: Sheet, header: Header, contract: Contract | None) -> Table:
 def _marked(cells: pl.DataFrame, sheet: Sheet, roles: Roles) -> pl.DataFrame:
     """The rows with what tells them apart: the first words in each and where they stand, and whether the row is solid.
 
-    A row is solid when it has all that the contract requires and at least half of the table's columns: it is then no note or signature.
+    A row is solid when it has all that the contract requires and at least half of the table's columns (three quarters, where there is
+    no contract to say what is required): it is then no note or signature.
     """
     places = [name for name in sheet.columns if name == roles.counter or name in roles.named] or sheet.columns
     worded = {name: pl.col(name).str.contains(r"\p{L}") & ~pl.col(name).str.contains(ROMAN) for name in places}
     filled = pl.sum_horizontal(pl.col(roles.named).is_not_null()) if roles.named else pl.lit(0)
-    enough = min(len(roles.named), max(2, (len(roles.named) + 1) // 2))
+    share = 2 if roles.required else 3
+    enough = min(len(roles.named), max(2, -(-share * len(roles.named) // 4)))
     return cells.with_columns(
         pl.coalesce(pl.when(is_word).then(pl.col(name)) for name, is_word in worded.items()).str.normalize("NFC").alias(_LABEL),
         pl.coalesce(pl.when(is_word).then(pl.lit(name)) for name, is_word in worded.items()).alias(_LABEL_AT),
@@ -193,22 +197,28 @@ def _heads_group(cells: pl.DataFrame, sheet: Sheet, roles: Roles) -> pl.Expr:
             found = found | (roman & pl.col(_LABEL).is_not_null())
         else:
             found = found | (roman & ~pl.col(_SOLID) & pl.col(_LABEL).is_not_null())
-    alone = pl.sum_horizontal(pl.col(sheet.columns).is_not_null()) == 1
+    alone = (pl.sum_horizontal(pl.col(sheet.columns).is_not_null()) == 1) & pl.lit(len(roles.named) > 1)
     words = pl.col(_LABEL).is_not_null()
-    incomplete = ~_all_filled(roles.required) if roles.required else pl.lit(True)
     across = [r1 for r1, c1, r2, c2 in sheet.layout.merged if r1 == r2 and c2 > c1]
     numbered = pl.col(_LABEL).str.contains(NUMBERED)
-    found = found | (alone & words & incomplete & (numbered | pl.col(ROW).is_in(across) | pl.lit(roles.grouped)))
+    found = found | (alone & words & (numbered | pl.col(ROW).is_in(across) | pl.lit(roles.grouped)))
     if roles.grouped:
         found = found | (numbered & (pl.col(_LABEL_AT) == (roles.counter or roles.named[0])))
     return found.fill_null(False)
 
 
 def _with_foot(cells: pl.DataFrame, sheet: Sheet, roles: Roles) -> pl.DataFrame:
-    """Notes and signatures: rows that are not solid and say so, what follows them, and what stands beside the table."""
-    is_open = ~pl.col(_SOLID) & (pl.col(KIND).is_null() | (pl.col(KIND) == "group"))
+    """Notes and signatures: rows that say so, what follows them, and what stands beside the table.
+
+    Between rows of data only a row without its key can be one. After the last row of data nothing need be complete to be doubted: names
+    under signatures stand in any column.
+    """
+    data = pl.col(_SOLID) & pl.col(KIND).is_null() & _plausible(roles)
+    last_data = pl.when(data).then(pl.col(ROW)).max().fill_null(0)
+    tail = pl.col(ROW) > last_data
+    is_open = (tail | ~pl.col(_SOLID)) & (pl.col(KIND).is_null() | (pl.col(KIND) == "group"))
     texts = [pl.col(name).str.normalize("NFC") for name in sheet.columns]
-    marks = cells.filter(is_open).select(
+    marks = cells.filter(is_open & (tail | ~_all_filled(roles.required))).select(
         ROW,
         pl.when(pl.any_horizontal(text.str.contains(SIGNED) for text in texts))
         .then(pl.lit("signature"))
@@ -217,12 +227,10 @@ def _with_foot(cells: pl.DataFrame, sheet: Sheet, roles: Roles) -> pl.DataFrame:
         .alias("_mark"),
     )
     cells = cells.join(marks, on=ROW, how="left", maintain_order="left")
-    data_again = (pl.col(_SOLID) & pl.col(KIND).is_null()) | (pl.col(KIND) == "header").fill_null(False)
-    last_data = pl.when(pl.col(_SOLID) & pl.col(KIND).is_null()).then(pl.col(ROW)).max().fill_null(0)
-    opens_foot = (pl.col("_mark") == "signature") | (pl.col("_mark").is_not_null() & (pl.col(ROW) > last_data))
+    opens_foot = (pl.col("_mark") == "signature") | (pl.col("_mark").is_not_null() & tail)
     foot = pl.when(opens_foot).then(pl.col("_mark")).forward_fill()
     foot_at = pl.when(opens_foot).then(pl.col(ROW)).forward_fill()
-    data_at = pl.when(data_again).then(pl.col(ROW)).forward_fill().fill_null(0)
+    data_at = pl.when(data | (pl.col(KIND) == "header").fill_null(False)).then(pl.col(ROW)).forward_fill().fill_null(0)
     beside = ~pl.any_horizontal(pl.col(roles.named).is_not_null()) if roles.named else pl.lit(False)
     return cells.with_columns(
         pl.when(is_open & pl.col("_mark").is_not_null())
@@ -234,6 +242,12 @@ def _with_foot(cells: pl.DataFrame, sheet: Sheet, roles: Roles) -> pl.DataFrame:
         .otherwise(pl.col(KIND))
         .alias(KIND)
     )
+
+
+def _plausible(roles: Roles) -> pl.Expr:
+    """No words where the contract has a number: a name under a signature is no figure."""
+    worded = [pl.col(name).str.contains(r"^[^\d#]{4,}$").fill_null(False) for name in roles.numbers]
+    return ~pl.any_horizontal(worded) if worded else pl.lit(True)
 
 
 def _number_rows(cells: pl.DataFrame, header: Header, roles: Roles) -> dict[int, str]:
