@@ -138,7 +138,7 @@ def errors(sheet: Any) -> None:
 
 def dates(sheet: Any) -> None:
     sheet["B2"] = dt.date(2023, 6, 30)
-    sheet["B3"] = dt.datetime(2023, 6, 30, 14, 30)
+    sheet["B3"] = dt.datetime.combine(dt.date(2023, 6, 30), dt.time(14, 30))
     sheet["B4"] = 45107  # a serial in a cell without a date's format stays the number that it is
     sheet["B5"] = dt.time(7, 30)
 

@@ -6,8 +6,11 @@ cost more than reading the cells, and of all that XML only a few rare elements m
 
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
+from errno import EINVAL
 from pathlib import Path, PurePosixPath
+from types import TracebackType
 
 from lxml import etree
 
@@ -48,17 +51,25 @@ def too_big(why_vi: str, why_en: str) -> Unreadable:
     )
 
 
+def _damaged() -> Unreadable:
+    return Unreadable(
+        "Sổ tính bị hỏng (gói nén không đọc được, có thể do tải lên dở dang)",
+        "The workbook is damaged (its package cannot be read, perhaps the upload was cut off)",
+    )
+
+
+DAMAGE = (zipfile.BadZipFile, zlib.error, etree.XMLSyntaxError, EOFError, KeyError, ValueError, NotImplementedError, RuntimeError)
+"""What `zipfile` raises for a package that is broken, encrypted, or packed in a way that no spreadsheet is."""
+
+
 class Package:
     """An opened zip package, refused when it would unpack to more than a warehouse can hold."""
 
     def __init__(self, file: Path) -> None:
         try:
             self.zip = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise Unreadable(
-                "Sổ tính bị hỏng (tệp nén không mở được, có thể do tải lên dở dang)",
-                "The workbook is damaged (its package does not open, perhaps the upload was cut off)",
-            ) from error
+        except zipfile.BadZipFile as error:
+            raise _damaged() from error
         self.names = set(self.zip.namelist())
         parts = self.zip.infolist()
         if sum(part.file_size for part in parts) > MAX_UNPACKED:
@@ -69,8 +80,11 @@ class Package:
     def __enter__(self) -> "Package":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Whatever a package does wrong while it is read is its damage, and the sender's to know."""
         self.zip.close()
+        if isinstance(error, DAMAGE) or (isinstance(error, OSError) and error.errno == EINVAL):
+            raise _damaged() from error
 
     @property
     def kind(self) -> str | None:

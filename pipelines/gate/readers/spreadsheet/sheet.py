@@ -68,6 +68,8 @@ def tidy(cells: pl.DataFrame) -> pl.DataFrame:
     `0.30000000000000004`, of `2023-01-02 00:00:00` and the first of `1899-12-31 07:30:00` are the file format's, not the sender's.
     """
     names = [name for name in cells.columns if name != ROW]
+    if not names:
+        return cells.clear()
     cells = cells.with_columns(pl.col(names).str.strip_chars().replace("", None))
     checks = cells.select(
         *(pl.col(n).str.contains(_NOISE).any().alias(f"noise {n}") for n in names),
@@ -77,7 +79,7 @@ def tidy(cells: pl.DataFrame) -> pl.DataFrame:
         *(_without_noise(n) for n in names if checks[f"noise {n}"]),
         *(_without_clock(n) for n in names if checks[f"clock {n}"]),
     )
-    return cells.filter(~pl.all_horizontal(pl.col(names).is_null())) if names else cells
+    return cells.filter(~pl.all_horizontal(pl.col(names).is_null()))
 
 
 _NOISE = r"^-?\d+\.\d{10,}$"

@@ -1,14 +1,14 @@
 """Any workbook → its sheets as text. What kind of file it is, its bytes say; its name does not matter."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
-import fastexcel
 import polars as pl
 
 from pipelines.gate.readers.source import Unreadable
+from pipelines.gate.readers.spreadsheet import calamine
 from pipelines.gate.readers.spreadsheet.markup import html_sheets, xml_sheets
 from pipelines.gate.readers.spreadsheet.package import MAX_SHEETS, Package, too_big
 from pipelines.gate.readers.spreadsheet.sheet import ROW, Layout, Sheet, letters, tidy
@@ -36,9 +36,12 @@ class Workbook:
             yield from (sheet for sheet in self.ready if sheet.name in names)
             return
         layouts = _layouts(self.file, names) if self.kind == "xlsx" else {}
-        reader = fastexcel.read_excel(self.file.read_bytes())
         for name in names:
-            yield _load(reader, name, layouts.get(name, Layout()))
+            try:
+                loaded = calamine.load(self.file, name)
+            except calamine.Refused as error:
+                raise Unreadable.because_of(error, self.file) from error
+            yield _sheet(loaded, name, layouts.get(name, Layout()))
 
 
 def open_workbook(file: Path) -> Workbook:
@@ -76,15 +79,14 @@ def _binary(file: Path, zipped: bool) -> Workbook:
                 raise _no_workbook(kind)
             if kind == "ods":
                 package.guard_ods()
-    content = file.read_bytes()  # bytes, because given a path the library would believe the suffix
-    if not zipped and "EncryptedPackage".encode("utf-16-le") in content:
+    elif _encrypted(file):
         raise _locked()
     try:
-        names = fastexcel.read_excel(content).sheet_names
-    except fastexcel.FastExcelError as error:
+        names = calamine.names(file)
+    except calamine.Refused as error:
         if "assword" in str(error):
             raise _locked() from error
-        raise
+        raise Unreadable.because_of(error, file) from error
     if len(names) > MAX_SHEETS:
         raise too_big(f"{len(names)} trang tính", f"{len(names)} sheets")
     return Workbook(kind, tuple(names), file, pivoted=pivoted)
@@ -96,29 +98,28 @@ def _layouts(file: Path, names: tuple[str, ...]) -> dict[str, Layout]:
         return {name: package.layout(parts[name], percent) for name in names if name in parts}
 
 
-def _load(reader: fastexcel.ExcelReader, name: str, layout: Layout) -> Sheet:
+def _encrypted(file: Path) -> bool:
+    """A workbook with a password is an OLE file whose directory names the encrypted package."""
+    with file.open("rb") as content, mmap(content.fileno(), 0, access=ACCESS_READ) as view:
+        return view.find("EncryptedPackage".encode("utf-16-le")) >= 0
+
+
+def _sheet(loaded: calamine.Loaded, name: str, layout: Layout) -> Sheet:
     """Every cell as text: codes keep their leading zeros; the text of an error cell is put back where the library has none."""
-    loaded = reader.load_sheet(name, header_row=None, skip_rows=0, dtypes="string")
-    visible = loaded.visible == "visible"
-    if loaded.width == 0:
-        return Sheet(name, pl.DataFrame({ROW: pl.Series([], dtype=pl.Int64)}), layout, visible)
-    batch, errors = loaded.to_arrow_with_errors()
-    names = [letters(column.absolute_index) for column in loaded.available_columns()]
-    cells = pl.DataFrame(pl.from_arrow(batch)).rename(dict(zip(batch.schema.names, names, strict=True)))
-    if errors is not None:
-        cells = _with_errors(cells, errors.errors)
-    return Sheet(name, tidy(cells.with_row_index(ROW, offset=1).cast({ROW: pl.Int64})), layout, visible)
+    if not loaded.columns:
+        return Sheet(name, pl.DataFrame({ROW: pl.Series([], dtype=pl.Int64)}), layout, loaded.visible)
+    cells = pl.DataFrame(pl.from_arrow(loaded.cells.rename_columns([letters(column) for column in loaded.columns])))
+    cells = _with_errors(cells, loaded.errors)
+    return Sheet(name, tidy(cells.with_row_index(ROW, offset=1).cast({ROW: pl.Int64})), layout, loaded.visible)
 
 
-def _with_errors(cells: pl.DataFrame, errors: list[fastexcel.CellError]) -> pl.DataFrame:
+def _with_errors(cells: pl.DataFrame, errors: list[tuple[int, int, str]]) -> pl.DataFrame:
     """Error cells as the workbook shows them: a value that failed must not look like one that was never given."""
     shown: dict[int, tuple[list[int], list[str]]] = {}
-    for error in errors:
-        row, column = error.position
+    for row, column, name in errors:
         rows, texts = shown.setdefault(column, ([], []))
         rows.append(row)
-        found = re.search(r"Error\((\w+)\)", error.detail)
-        texts.append(ERRORS.get(found[1] if found else "", "#ERROR!"))
+        texts.append(ERRORS.get(name, "#ERROR!"))
     return cells.with_columns(cells.to_series(column).scatter(rows, texts) for column, (rows, texts) in shown.items())
 
 
