@@ -606,6 +606,13 @@ def bomb(path: Path) -> None:
                 part.write(b"\0" * (1 << 20))
 
 
+def damaged(path: Path) -> None:
+    """Four bytes of the index that make a parser ask for 16 GB at once, and its process end."""
+    content = bytearray(xls(path, Grid([HEAD, *BODY])).read_bytes())
+    content[44:48] = b"\xf0\xff\xff\xff"
+    path.write_bytes(content)
+
+
 def cut_off(path: Path) -> None:
     whole = xlsx(path, Grid([HEAD, *BODY])).read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
@@ -670,6 +677,7 @@ def units_differ(path: Path) -> None:
         (locked, "mật khẩu", "password", ".xls"),
         (bomb, "bom nén", "zip bomb", ".xlsx"),
         (cut_off, "hỏng", "damaged", ".xlsx"),
+        (damaged, "hỏng", "damaged", ".xls"),
         (document, "docx", "docx", ".xlsx"),
         (lambda path: path.write_bytes(b"%PDF-1.7 ..."), "PDF", "PDF", ".xlsx"),
         (lambda path: path.write_text("không phải sổ tính"), "không phải sổ tính", "none", ".xlsx"),

@@ -26,12 +26,14 @@ SUBTOTAL = r"(?i)^(?:(?:tổng )?cộng|tong cong|sub-?total|total|lũy kế|lu�
 NO_TOTAL = r"(?i)^cộng (?:hòa|hoà|đồng|sự|tác|hưởng)"
 PART_OF = r"(?i)^(?:tổng|tổng số|tong so)\b"
 """Such a label can also name what a row of data is about (“Tổng số học sinh”): it adds up only where the row's key is not complete."""
+FOOT = r"(?i)^(?:nơi nhận\s*:?|(?:người )?lập (?:biểu|bảng|báo cáo)|thủ trưởng đơn vị|kế toán trưởng|\(\s*ký.*|ký tên(?:,? đóng dấu)?)$"
+"""Cells that only the foot of a report has: what follows them is foot too, until a row that is data beyond doubt."""
 SIGNED = (
-    r"(?i:^(?:nơi nhận|người lập|lập biểu|thủ trưởng đơn vị|kế toán trưởng|\(?ký[,;]|\(?ký tên|\(?ký và|xác nhận của|đại diện ))"
-    r"|^(?:TM|KT|TL|TUQ|Q)\s*\.\s*\p{Lu}|^(?:PHÓ )?(?:GIÁM ĐỐC|CHỦ TỊCH|TRƯỞNG PHÒNG|THỦ TRƯỞNG|CHÁNH VĂN PHÒNG|KẾ TOÁN)"
+    r"(?i:^(?:nơi nhận|người lập|lập biểu|\(?ký[,;]|\(?ký tên|\(?ký và|xác nhận của|đại diện ))"
+    r"|^(?:TM|KT|TL|TUQ)\s*\.\s*\p{Lu}|^(?:PHÓ )?(?:GIÁM ĐỐC|CHỦ TỊCH|TRƯỞNG PHÒNG|THỦ TRƯỞNG|CHÁNH VĂN PHÒNG|KẾ TOÁN)"
     r"|(?i:ngày[ .…\d]*tháng[ .…\d]*năm)|(?i:^[^,]{2,40}, ngày \d{1,2}[/-]\d{1,2}[/-]\d{4}$)"
 )
-"""Words that only the foot of a report has: what follows them is foot too, until a row that is solid."""
+"""Cells that open the foot too, but which a row of data may have: only in a row that is not solid."""
 NOTED = r"(?i)^(?:ghi chú|lưu ý|chú thích|nguồn(?: số liệu| dữ liệu)?|note|source)\s*:|^\(\*+\)|^\*+\s*\S|^(?:trang|page)\s+\d+(?:\s*(?:/|of)\s*\d+)?$"
 ROMAN = r"^(?:[IVXL]{1,6}|[A-HĐ])[.)]?$"
 NUMBERED = r"^(?:[IVXL]{1,6}|[A-HĐ])\s*[.)\-–:/]\s*\S"
@@ -210,19 +212,22 @@ def _heads_group(cells: pl.DataFrame, sheet: Sheet, roles: Roles) -> pl.Expr:
 def _with_foot(cells: pl.DataFrame, sheet: Sheet, roles: Roles) -> pl.DataFrame:
     """Notes and signatures: rows that say so, what follows them, and what stands beside the table.
 
-    Between rows of data only a row without its key can be one. After the last row of data nothing need be complete to be doubted: names
-    under signatures stand in any column.
+    Between rows of data only a row without its key can be one. After the last row that is data beyond doubt, any row can: names under
+    signatures stand in any column.
     """
-    data = pl.col(_SOLID) & pl.col(KIND).is_null() & _plausible(roles)
-    last_data = pl.when(data).then(pl.col(ROW)).max().fill_null(0)
-    tail = pl.col(ROW) > last_data
+    data = pl.col(_SOLID) & pl.col(KIND).is_null() & _undoubted(roles)
+    last_data = cells.filter(data).get_column(ROW).max() or 0
+    tail = pl.col(ROW) > pl.lit(last_data)
     is_open = (tail | ~pl.col(_SOLID)) & (pl.col(KIND).is_null() | (pl.col(KIND) == "group"))
     texts = [pl.col(name).str.normalize("NFC") for name in sheet.columns]
-    marks = cells.filter(is_open & (tail | ~_all_filled(roles.required))).select(
+    doubted = ~_all_filled(roles.required) | (tail & ~pl.col(_SOLID))
+    marks = cells.filter(is_open & (tail | doubted)).select(
         ROW,
-        pl.when(pl.any_horizontal(text.str.contains(SIGNED) for text in texts))
+        pl.when(pl.any_horizontal(text.str.contains(FOOT) for text in texts))
         .then(pl.lit("signature"))
-        .when(pl.any_horizontal(text.str.contains(NOTED) for text in texts))
+        .when(doubted & pl.any_horizontal(text.str.contains(SIGNED) for text in texts))
+        .then(pl.lit("signature"))
+        .when(doubted & pl.any_horizontal(text.str.contains(NOTED) for text in texts))
         .then(pl.lit("note"))
         .alias("_mark"),
     )
@@ -244,10 +249,12 @@ def _with_foot(cells: pl.DataFrame, sheet: Sheet, roles: Roles) -> pl.DataFrame:
     )
 
 
-def _plausible(roles: Roles) -> pl.Expr:
-    """No words where the contract has a number: a name under a signature is no figure."""
-    worded = [pl.col(name).str.contains(r"^[^\d#]{4,}$").fill_null(False) for name in roles.numbers]
-    return ~pl.any_horizontal(worded) if worded else pl.lit(True)
+def _undoubted(roles: Roles) -> pl.Expr:
+    """A row with the figures of a row of data: counted, or with a number where the contract has one and no words there."""
+    worded = [pl.col(name).str.contains(r"^[^\d#]{4,}$") for name in roles.numbers]
+    figures = [pl.col(name).str.contains(NUMBER) for name in ([roles.counter] if roles.counter else roles.numbers)]
+    shown = pl.any_horizontal(figures) if figures else _all_filled(roles.named)
+    return shown.fill_null(False) & ~pl.any_horizontal(*worded, pl.lit(False)).fill_null(False)
 
 
 def _number_rows(cells: pl.DataFrame, header: Header, roles: Roles) -> dict[int, str]:
