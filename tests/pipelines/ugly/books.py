@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import openpyxl
 import xlwt
-from openpyxl.utils import get_column_letter
+from pyxlsbwriter import XlsbWriter
 
 Rows = list[list[Any]]
 
@@ -77,12 +77,17 @@ def ods(path: Path, *grids: Grid) -> Path:
         return f'<table:table-cell office:value-type="string"><text:p>{escape(value)}</text:p></table:table-cell>'
 
     tables = "".join(
-        f"<table:table table:name={quoteattr(grid.name)}>"
+        f'<table:table table:name={quoteattr(grid.name)} table:style-name="{grid.state}">'
         + "".join(f"<table:table-row>{''.join(cell(v) for v in row) or '<table:table-cell/>'}</table:table-row>" for row in grid.rows)
         + "</table:table>"
         for grid in grids
     )
-    names = " ".join(f'xmlns:{n}="urn:oasis:names:tc:opendocument:xmlns:{n}:1.0"' for n in ("office", "table", "text"))
+    names = " ".join(f'xmlns:{n}="urn:oasis:names:tc:opendocument:xmlns:{n}:1.0"' for n in ("office", "table", "text", "style"))
+    styles = "".join(
+        f'<style:style style:name="{state}" style:family="table"><style:table-properties table:display="{shown}"/></style:style>'
+        for state, shown in (("visible", "true"), ("hidden", "false"))
+    )
+    styles = f"<office:automatic-styles>{styles}</office:automatic-styles>"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as package:
         package.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet", zipfile.ZIP_STORED)
         package.writestr(
@@ -90,8 +95,17 @@ def ods(path: Path, *grids: Grid) -> Path:
         )
         package.writestr(
             "content.xml",
-            f'<?xml version="1.0"?><office:document-content {names}><office:body><office:spreadsheet>{tables}</office:spreadsheet></office:body></office:document-content>',
+            f'<?xml version="1.0"?><office:document-content {names}>{styles}<office:body><office:spreadsheet>{tables}</office:spreadsheet></office:body></office:document-content>',
         )
+    return path
+
+
+def xlsb(path: Path, *grids: Grid) -> Path:
+    with XlsbWriter(str(path)) as book:
+        for grid in grids:
+            book.add_sheet(grid.name)
+            width = max(map(len, grid.rows))
+            book.write_sheet([[*(cell or None for cell in row), *[None] * (width - len(row))] for row in grid.rows])
     return path
 
 
@@ -134,7 +148,3 @@ def xml2003(path: Path, *grids: Grid) -> Path:
     space = "urn:schemas-microsoft-com:office:spreadsheet"
     path.write_text(f'<?xml version="1.0"?>\n<Workbook xmlns="{space}" xmlns:ss="{space}">{sheets}</Workbook>', encoding="utf-8")
     return path
-
-
-def letter(column: int) -> str:
-    return get_column_letter(column)

@@ -14,7 +14,7 @@ import pytest
 from pipelines.contract import Contract
 from pipelines.gate.headers import match
 from pipelines.gate.readers import Source, Unreadable, read
-from tests.pipelines.ugly.books import Grid, Rows, html, ods, xls, xlsx, xml2003
+from tests.pipelines.ugly.books import Grid, Rows, html, ods, xls, xlsb, xlsx, xml2003
 from tests.warehouse import column, contract, make_warehouse
 
 COLUMNS = [
@@ -489,6 +489,31 @@ UGLY = [
         write=ods,
         suffix=".ods",
     ),
+    Ugly("XLSM", [Grid([HEAD, *BODY])], GOOD, [(1, "header")], suffix=".xlsm"),
+    Ugly(
+        "XLSB",
+        [Grid([MOTTO[3], HEAD, *BODY, [None, "Tổng cộng", None, 240]])],
+        GOOD,
+        [(1, "title"), (2, "header"), (6, "total")],
+        write=xlsb,
+        suffix=".xlsb",
+    ),
+    Ugly(
+        "ODS with a hidden sheet",
+        [Grid([HEAD, *BODY]), Grid([HEAD, *BODY], name="Ẩn", state="hidden")],
+        GOOD,
+        [(1, "header")],
+        write=ods,
+        suffix=".ods",
+        said=[("hidden_sheet", "Ẩn")],
+    ),
+    Ugly(
+        "the unit in the header",
+        [Grid([["Tên xã", "TỶ LỆ (%)", "Hệ số"], ["a", 5, 1.5]])],
+        [("a", "5", "1.5")],
+        [(1, "header")],
+        contract="rates",
+    ),
     Ugly(
         "a web page called .xls",
         [Grid([*MOTTO[3:], HEAD, *BODY])],
@@ -649,6 +674,22 @@ def repeated(path: Path) -> None:
             package.writestr(name, content)
 
 
+def unsaved_in_ods(path: Path) -> None:
+    ods(path, Grid([HEAD, *BODY]))
+    with zipfile.ZipFile(path) as package:
+        content = (
+            package.read("content.xml")
+            .replace(b"<table:table-cell/>", b"")
+            .replace(
+                b"</table:table-row></table:table>",
+                b'<table:table-cell table:formula="of:=SUM([.D2:.D3])"/></table:table-row></table:table>',
+            )
+        )
+    with zipfile.ZipFile(path, "w") as package:
+        package.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        package.writestr("content.xml", content)
+
+
 def chart_only(path: Path) -> None:
     book = openpyxl.Workbook()
     book.create_chartsheet("Biểu đồ")
@@ -686,6 +727,7 @@ def units_differ(path: Path) -> None:
         (ten_thousand_columns, "10000 cột", "10000 columns", ".xlsx"),
         (tall_and_wide, "1048576 hàng × 300 cột", "1048576 rows × 300 columns", ".xlsx"),
         (repeated, "ô lặp lại", "repeated cells", ".ods"),
+        (unsaved_in_ods, "1 ô công thức", "1 formulas have no saved result", ".ods"),
         (chart_only, "không có bảng nào", "no table", ".xlsx"),
         (pivot_only, "PivotTable", "pivot", ".xlsx"),
         (all_hidden_but_empty, "không có bảng nào", "no table", ".xlsx"),

@@ -41,6 +41,7 @@ _MERGED = re.compile(rb'<(?:\w+:)?mergeCell\b[^>]*\bref="([A-Z]{1,3})(\d{1,7}):(
 _VALUE = (b"<v>", b"<is>", b":v>", b":is>")
 
 _REPEATED_CELL = re.compile(rb'<table:table-cell\b(?=[^>]*\btable:number-columns-repeated="(\d+)")[^>]*(?:\boffice:value|[^/]>\s*<text:)')
+_UNSAVED_ODS = re.compile(rb"<table:table-cell\b(?=[^>]*\btable:formula=)(?![^>]*\boffice:value-type=)[^>]*>")
 _REPEATED_ROW = re.compile(rb'<table:table-row\b[^>]*\btable:number-rows-repeated="(\d+)"[^>]*>(?:(?!</table:table-row>).)*?<text:', re.S)
 
 
@@ -136,6 +137,10 @@ class Package:
                 parts[str(sheet.get("name"))] = path
         return parts
 
+    def worksheets(self) -> set[str]:
+        """All the sheets' parts of an XLSX package, whether the workbook lists them or not."""
+        return {name for name in self.names if name.startswith("xl/worksheets/") and name.endswith(".xml")}
+
     def percent_styles(self) -> set[bytes]:
         """The cell styles of an XLSX package that show a number as a percentage."""
         try:
@@ -179,14 +184,20 @@ class Package:
         return Layout(frozenset(hidden_rows), frozenset(hidden_columns), tuple(merged), tuple(unsaved), frozenset(percent))
 
     def guard_ods(self) -> None:
-        """Refuse an OpenDocument whose repeated cells would unfold to more than fits in memory."""
-        cells = 0
+        """Refuse an OpenDocument whose repeated cells would unfold to more than fits in memory, or whose formulas have no result."""
+        cells = unsaved = 0
         for chunk in self.chunks("content.xml", b"</table:table-row>"):
             columns = max((int(n) for n in _REPEATED_CELL.findall(chunk)), default=1)
             rows = max((int(n) for n in _REPEATED_ROW.findall(chunk)), default=1)
             cells += rows * columns
+            unsaved += len(_UNSAVED_ODS.findall(chunk))
             if columns > MAX_COLUMNS or cells > MAX_CELLS:
                 raise too_big("ô lặp lại quá nhiều", "too many repeated cells")
+        if unsaved:
+            raise Unreadable(
+                f"{unsaved} ô công thức chưa có kết quả; hãy mở tệp bằng LibreOffice hay Excel, bấm Lưu rồi gửi lại",
+                f"{unsaved} formulas have no saved result; open the file in LibreOffice or Excel, save it and send it again",
+            )
 
 
 def _span(tag: bytes) -> range:

@@ -95,6 +95,8 @@ def _binary(file: Path, zipped: bool) -> Workbook:
 def _layouts(file: Path, names: tuple[str, ...]) -> dict[str, Layout]:
     with Package(file) as package:
         parts, percent = package.sheet_parts(), package.percent_styles()
+        for unlisted in package.worksheets() - set(parts.values()):
+            package.layout(unlisted, set())  # for its size alone: the library may find it by other ways
         return {name: package.layout(parts[name], percent) for name in names if name in parts}
 
 
