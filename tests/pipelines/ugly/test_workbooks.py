@@ -1,6 +1,7 @@
 """A corpus of ugly workbooks: what agencies really send, each with what must come of it."""
 
 import datetime as dt
+import unicodedata
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -113,6 +114,10 @@ SIGNATURE: Rows = [
     ["- Như trên;", None, "(Ký, ghi rõ họ tên)", "(Ký tên, đóng dấu)"],
     ["- Lưu: VT.", None, "Trần Thị B", "Nguyễn Văn A"],
 ]
+
+
+def nfd(text: str) -> str:
+    return unicodedata.normalize("NFD", text)
 
 
 def titles(rows: Rows, kind: str = "title", start: int = 1) -> list[tuple[int, str]]:
@@ -321,6 +326,36 @@ UGLY = [
         [(1, "header")],
     ),
     Ugly("the table starts at C4", [Grid([[], [], [], [None, None, *HEAD], *([None, None, *row] for row in BODY)])], GOOD, [(4, "header")]),
+    Ugly(
+        "the table starts at C4 (XLS)",
+        [Grid([[], [], [], [None, None, *HEAD], *([None, None, *row] for row in BODY)])],
+        GOOD,
+        [(4, "header")],
+        write=xls,
+        suffix=".xls",
+    ),
+    Ugly(
+        "the table starts at C4 (ODS)",
+        [Grid([[], [], [], [None, None, *HEAD], *([None, None, *row] for row in BODY)])],
+        GOOD,
+        [(4, "header")],
+        write=ods,
+        suffix=".ods",
+    ),
+    Ugly(
+        "the table starts at C4 (XLSB)",
+        [Grid([[], [], [], [None, None, *HEAD], *([None, None, *row] for row in BODY)])],
+        GOOD,
+        [(4, "header")],
+        write=xlsb,
+        suffix=".xlsb",
+    ),
+    Ugly(
+        "decomposed letters, as Macs write them",
+        [Grid([[nfd(text) for text in HEAD], [1, "An", "1", 5, 1], [None, nfd("Tổng cộng"), None, 5, 1], [nfd("Người lập biểu")]])],
+        [("An", "1", "5", "1")],
+        [(1, "header"), (3, "total"), (4, "signature")],
+    ),
     Ugly("blank rows inside", [Grid([HEAD, BODY[0], [], [" "], BODY[1], [], BODY[2]])], GOOD, [(1, "header")]),
     Ugly(
         "a note beside the table",
@@ -726,6 +761,14 @@ def units_differ(path: Path) -> None:
         (far_corner, "16384 cột", "16384 columns", ".xlsx"),
         (ten_thousand_columns, "10000 cột", "10000 columns", ".xlsx"),
         (tall_and_wide, "1048576 hàng × 300 cột", "1048576 rows × 300 columns", ".xlsx"),
+        (
+            lambda path: xlsx(path, Grid([HEAD, *BODY], touch=lambda sheet: sheet.cell(1_048_576, 2, "x"))),
+            "hàng cuối cùng",
+            "last row",
+            ".xlsx",
+        ),
+        (lambda path: xls(path, Grid([HEAD, *BODY, *[[]] * 65_531, [1]])), "hàng cuối cùng", "last row", ".xls"),
+        (lambda path: xlsx(path, Grid([[1, 2], [3, 4]])), "không thấy hàng tiêu đề", "no header", ".xlsx"),
         (repeated, "ô lặp lại", "repeated cells", ".ods"),
         (unsaved_in_ods, "1 ô công thức", "1 formulas have no saved result", ".ods"),
         (chart_only, "không có bảng nào", "no table", ".xlsx"),

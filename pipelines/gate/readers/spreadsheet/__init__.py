@@ -18,7 +18,7 @@ from pipelines.contract import Contract
 from pipelines.gate.headers import fold, match
 from pipelines.gate.readers.delimited import read_delimited
 from pipelines.gate.readers.source import Decision, Source, Unreadable, rows_left_out
-from pipelines.gate.readers.spreadsheet.header import Header, find_header, stated_unit
+from pipelines.gate.readers.spreadsheet.header import SEARCHED, Header, find_header, stated_unit
 from pipelines.gate.readers.spreadsheet.repair import refuse_unsaved, repaired
 from pipelines.gate.readers.spreadsheet.rows import GROUP, Table, table_of
 from pipelines.gate.readers.spreadsheet.sheet import ROW, Sheet, index_of
@@ -85,12 +85,9 @@ def _parts(book: Workbook, contract: Contract | None) -> tuple[list[Part], tuple
     elif best:
         parts.append(_part(*best, contract))
     if not parts:
-        raise _nothing_in(book)
+        raise _no_header(others[0], contract.reading.header_row) if others and contract else _nothing_in(book)
     said = [Decision("hidden_sheet", name, "trang ẩn, không đọc / hidden, not read") for name in hidden]
-    said += [
-        Decision("other_sheet", s.name, f"không khớp hợp đồng, {s.cells.height} hàng / does not fit the contract, {s.cells.height} rows")
-        for s in others
-    ]
+    said += [Decision("other_sheet", s.name, f"{s.cells.height} hàng không đọc / rows not read") for s in others]
     return parts, tuple(said)
 
 
@@ -212,6 +209,14 @@ def _common_names(part: Part, names: dict[str, str], contract: Contract | None) 
 def _does_not_fit(sheet: Sheet, header: Header | None, contract: Contract) -> Unreadable:
     lacking = ", ".join(_lacking(header, contract))
     return Unreadable(f"Trang tính {sheet.name} thiếu cột bắt buộc: {lacking}", f"The sheet {sheet.name} lacks required columns: {lacking}")
+
+
+def _no_header(sheet: Sheet, pinned: int | None) -> Unreadable:
+    where = (f"ở hàng {pinned}", f"in row {pinned}") if pinned else (f"trong {SEARCHED} hàng đầu", f"among the first {SEARCHED} rows")
+    return Unreadable(
+        f"Trang tính {sheet.name}: không thấy hàng tiêu đề cột {where[0]}",
+        f"The sheet {sheet.name} has no header that could be found {where[1]}",
+    )
 
 
 def _nothing_in(book: Workbook) -> Unreadable:

@@ -5,6 +5,8 @@ import unicodedata
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+import polars as pl
+
 from pipelines.contract import Contract
 from pipelines.gate.headers import fold, known_names
 from pipelines.gate.readers.spreadsheet.sheet import ROW, Layout, Sheet, index_of
@@ -44,8 +46,9 @@ def find_header(sheet: Sheet, contract: Contract | None) -> Header | None:
     without a contract, it is the first row that looks most like a header: full of distinct words. Raises nothing: what does not fit is
     for the judge to say.
     """
-    top: list[Cells] = sheet.cells.head(SEARCHED).to_dicts()
     pinned = contract.reading.header_row if contract else None
+    start = max(0, (pinned or 0) - SEARCHED)
+    top: list[Cells] = sheet.cells.filter(pl.col(ROW) > start).head(SEARCHED).to_dicts()
     ends = [n for n, row in enumerate(top) if pinned is None or pinned == _number(row)]
     best = _best(top, ends, sheet, contract) if contract else None
     if best is None or not best.matched:

@@ -179,7 +179,7 @@ class Package:
             last_column = max([last_column, *(index_of(c.decode()) + 1 for c in set(_FAR.findall(chunk)))])
         if last_column > MAX_COLUMNS:
             raise too_big(f"{last_column} cột", f"{last_column} columns")
-        if last_row * max(last_column, 1) > MAX_CELLS:
+        if last_row * max(last_column, 26) > MAX_CELLS:
             raise too_big(f"{last_row} hàng × {last_column} cột", f"{last_row} rows × {last_column} columns")
         return Layout(frozenset(hidden_rows), frozenset(hidden_columns), tuple(merged), tuple(unsaved), frozenset(percent))
 

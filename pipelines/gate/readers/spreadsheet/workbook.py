@@ -14,6 +14,8 @@ from pipelines.gate.readers.spreadsheet.package import MAX_SHEETS, Package, too_
 from pipelines.gate.readers.spreadsheet.sheet import ROW, Layout, Sheet, letters, tidy
 
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+LAST_ROW = {"xls": 65_536}
+"""Rows that a sheet can have, where it is not the million of today."""
 MAX_BYTES = 512 << 20
 """The file is held in memory while its sheets are read."""
 
@@ -41,7 +43,10 @@ class Workbook:
                 loaded = calamine.load(self.file, name)
             except calamine.Refused as error:
                 raise Unreadable.because_of(error, self.file) from error
-            yield _sheet(loaded, name, layouts.get(name, Layout()))
+            sheet = _sheet(loaded, name, layouts.get(name, Layout()))
+            if sheet.cells.height and sheet.cells.get_column(ROW)[-1] == LAST_ROW.get(self.kind, 1_048_576):
+                raise _full(name)
+            yield sheet
 
 
 def open_workbook(file: Path) -> Workbook:
@@ -136,6 +141,13 @@ def _locked() -> Unreadable:
     return Unreadable(
         "Sổ tính có mật khẩu; hãy bỏ mật khẩu (Tệp → Thông tin → Bảo vệ sổ làm việc) rồi gửi lại",
         "The workbook is locked with a password; remove it (File → Info → Protect Workbook) and send it again",
+    )
+
+
+def _full(sheet: str) -> Unreadable:
+    return Unreadable(
+        f"Trang tính {sheet} đầy đến hàng cuối cùng, dữ liệu có thể đã bị cắt; hãy gửi bảng dưới dạng CSV hay Parquet",
+        f"The sheet {sheet} is full to its last row, so data may have been cut off; send the table as CSV or Parquet",
     )
 
 
