@@ -20,11 +20,9 @@ from pipelines.gate.readers.delimited import read_delimited
 from pipelines.gate.readers.source import Decision, Source, Unreadable, rows_left_out
 from pipelines.gate.readers.spreadsheet.header import SEARCHED, Header, find_header, stated_unit
 from pipelines.gate.readers.spreadsheet.repair import refuse_unsaved, repaired
-from pipelines.gate.readers.spreadsheet.rows import GROUP, Table, table_of
-from pipelines.gate.readers.spreadsheet.sheet import ROW, Sheet, index_of
+from pipelines.gate.readers.spreadsheet.rows import Table, table_of
+from pipelines.gate.readers.spreadsheet.sheet import GROUP, ROW, SHEET, Sheet, index_of
 from pipelines.gate.readers.spreadsheet.workbook import Workbook, open_workbook
-
-SHEET = "_sheet"
 
 
 @dataclass(frozen=True)
@@ -63,32 +61,33 @@ def _parts(book: Workbook, contract: Contract | None) -> tuple[list[Part], tuple
     wanted = _wanted(book, contract)
     parts: list[Part] = []
     best: tuple[Sheet, Header] | None = None
-    others: list[Sheet] = []
-    hidden: list[str] = []
+    passed_over: list[Decision] = []
     for sheet in book.sheets(wanted or book.names):
         if not sheet.visible and sheet.name not in wanted:
-            hidden.append(sheet.name)
+            passed_over.append(Decision("hidden_sheet", sheet.name, "trang ẩn, không đọc / hidden, not read"))
             continue
         header = find_header(sheet, contract)
-        if header and (contract is None or _fits(header, contract)):
-            if contract is not None or not parts:
-                parts.append(_part(sheet, header, contract))
-                continue
+        if header and (_fits(header, contract) if contract else not parts):
+            parts.append(_part(sheet, header, contract))
         elif wanted and contract and sheet.cells.height:
             raise _does_not_fit(sheet, header, contract)
-        elif header and (best is None or len(header.matched) > len(best[1].matched)):
-            best, sheet = (sheet, header), best[0] if best else None
-        if sheet is not None and sheet.cells.height:
-            others.append(sheet)
+        elif header and contract and not parts and (best is None or len(header.matched) > len(best[1].matched)):
+            passed_over += [_not_read(best[0])] if best else []
+            best = sheet, header
+        elif sheet.cells.height:
+            passed_over.append(_not_read(sheet))
     if best and parts:
-        others.append(best[0])
+        passed_over.append(_not_read(best[0]))
     elif best:
         parts.append(_part(*best, contract))
     if not parts:
-        raise _no_header(others[0], contract.reading.header_row) if others and contract else _nothing_in(book)
-    said = [Decision("hidden_sheet", name, "trang ẩn, không đọc / hidden, not read") for name in hidden]
-    said += [Decision("other_sheet", s.name, f"{s.cells.height} hàng không đọc / rows not read") for s in others]
-    return parts, tuple(said)
+        empty_handed = next((said.value for said in passed_over if said.what == "other_sheet"), None)
+        raise _no_header(empty_handed, contract.reading.header_row if contract else None) if empty_handed else _nothing_in(book)
+    return parts, tuple(passed_over)
+
+
+def _not_read(sheet: Sheet) -> Decision:
+    return Decision("other_sheet", sheet.name, f"{sheet.cells.height} hàng không đọc / rows not read")
 
 
 def _wanted(book: Workbook, contract: Contract | None) -> tuple[str, ...]:
@@ -189,13 +188,17 @@ def _joined(connection: duckdb.DuckDBPyConnection, parts: list[Part], decisions:
 
 
 def _with_own_columns(part: Part, contract: Contract | None) -> pl.DataFrame:
-    """A sheet's rows with the columns that the contract takes from the sheet's name and its group rows, and without what is empty and has no name."""
+    """A sheet's rows with the columns that the contract takes from the sheet's name and from its group rows.
+
+    Where the header has such a column too, what stands in it counts, and only its empty cells are filled.
+    """
     data = part.table.data.with_columns(pl.lit(part.sheet.name).alias(SHEET))
-    reading = contract.reading if contract else None
-    if reading and reading.sheet_column:
-        data = data.with_columns(pl.lit(part.sheet.name).alias(reading.sheet_column))
-    if reading and reading.group_column:
-        data = data.with_columns(pl.col(GROUP).alias(reading.group_column))
+    if contract:
+        given = match(contract, list(part.header.names.values())).columns
+        for column, value in ((contract.reading.sheet_column, SHEET), (contract.reading.group_column, GROUP)):
+            if column:
+                name = given.get(column, column)
+                data = data.with_columns(pl.coalesce(name, value) if column in given else pl.col(value).alias(name))
     return data.drop(GROUP)
 
 
@@ -211,11 +214,11 @@ def _does_not_fit(sheet: Sheet, header: Header | None, contract: Contract) -> Un
     return Unreadable(f"Trang tính {sheet.name} thiếu cột bắt buộc: {lacking}", f"The sheet {sheet.name} lacks required columns: {lacking}")
 
 
-def _no_header(sheet: Sheet, pinned: int | None) -> Unreadable:
+def _no_header(sheet: str, pinned: int | None) -> Unreadable:
     where = (f"ở hàng {pinned}", f"in row {pinned}") if pinned else (f"trong {SEARCHED} hàng đầu", f"among the first {SEARCHED} rows")
     return Unreadable(
-        f"Trang tính {sheet.name}: không thấy hàng tiêu đề cột {where[0]}",
-        f"The sheet {sheet.name} has no header that could be found {where[1]}",
+        f"Trang tính {sheet}: không thấy hàng tiêu đề cột {where[0]}",
+        f"The sheet {sheet} has no header that could be found {where[1]}",
     )
 
 

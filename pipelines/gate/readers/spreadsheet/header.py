@@ -4,12 +4,13 @@ import re
 import unicodedata
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import count
 
 import polars as pl
 
 from pipelines.contract import Contract
 from pipelines.gate.headers import fold, known_names
-from pipelines.gate.readers.spreadsheet.sheet import ROW, Layout, Sheet, index_of
+from pipelines.gate.readers.spreadsheet.sheet import GROUP, KIND, ROW, SHEET, Layout, Sheet, index_of
 
 SEARCHED = 100
 """Rows, not counting blank ones, among which a header may stand."""
@@ -184,12 +185,13 @@ def _is_word(text: str) -> bool:
 
 
 def _distinct(names: dict[str, str]) -> dict[str, str]:
-    """The second `Ghi chú` becomes `Ghi chú (2)`: a name repeated is a fault to be reported, not to be hidden."""
-    seen: dict[str, int] = {}
+    """The second `Ghi chú` becomes `Ghi chú (2)`: a name repeated is a fault to be reported, not to be hidden. Case makes no difference to SQL."""
+    taken = {ROW, KIND, GROUP, SHEET}
     given = {}
     for column, name in names.items():
-        seen[name] = seen.get(name, 0) + 1
-        given[column] = name if seen[name] == 1 else f"{name} ({seen[name]})"
+        again = (f"{name} ({n})" for n in count(2))
+        given[column] = name if name.lower() not in taken else next(other for other in again if other.lower() not in taken)
+        taken.add(given[column].lower())
     return given
 
 

@@ -6,11 +6,13 @@ import polars as pl
 from lxml import etree, html
 
 from pipelines.gate.readers.source import Unreadable
+from pipelines.gate.readers.spreadsheet.package import too_big
 from pipelines.gate.readers.spreadsheet.sheet import ROW, Layout, Sheet, letters, tidy
 
 MAX_BYTES = 64 << 20
 """The tree of a page takes about ten times its size in memory."""
 MAX_SPAN = 500
+MAX_CELLS = 4_000_000
 
 Grid = dict[tuple[int, int], str]
 """(row from 1, column from 0) → text."""
@@ -56,6 +58,8 @@ def _html_cells(table: etree._Element) -> tuple[Grid, Merged]:
             if down > 1 or across > 1:
                 merged.append((row, column, row + down - 1, column + across - 1))
                 taken.update((r, c) for r in range(row, row + down) for c in range(column, column + across))
+                if len(taken) > MAX_CELLS:
+                    raise too_big("ô gộp quá lớn", "cells span too much")
             column += across
     return grid, merged
 
@@ -121,9 +125,10 @@ def _sheet(name: str, grid: Grid, merged: Merged, visible: bool = True) -> Sheet
     rows = sorted({row for row, _ in grid})
     place = {row: n for n, row in enumerate(rows)}
     width = max((column for _, column in grid), default=-1) + 1
-    columns: list[list[str | None]] = [[None] * len(rows) for _ in range(min(width, 16_384))]
+    if width * len(rows) > MAX_CELLS:
+        raise too_big(f"{len(rows)} hàng × {width} cột", f"{len(rows)} rows × {width} columns")
+    columns: list[list[str | None]] = [[None] * len(rows) for _ in range(width)]
     for (row, column), text in grid.items():
-        if column < len(columns):
-            columns[column][place[row]] = text
+        columns[column][place[row]] = text
     data = {ROW: pl.Series(rows, dtype=pl.Int64)} | {letters(i): pl.Series(values, dtype=pl.String) for i, values in enumerate(columns)}
     return Sheet(name, tidy(pl.DataFrame(data)), Layout(merged=tuple(merged)), visible)

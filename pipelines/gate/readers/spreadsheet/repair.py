@@ -7,7 +7,7 @@ import polars as pl
 from pipelines.contract import Contract
 from pipelines.gate.readers.source import Decision, Unreadable
 from pipelines.gate.readers.spreadsheet.header import Header
-from pipelines.gate.readers.spreadsheet.rows import Roles
+from pipelines.gate.readers.spreadsheet.roles import Roles
 from pipelines.gate.readers.spreadsheet.sheet import ROW, Sheet, letters
 
 Cells = dict[str, dict[int, str | None]]

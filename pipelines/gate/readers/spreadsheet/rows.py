@@ -12,34 +12,28 @@ from itertools import pairwise
 import polars as pl
 
 from pipelines.contract import Contract
-from pipelines.gate.headers import fold, match
 from pipelines.gate.readers.source import Total
 from pipelines.gate.readers.spreadsheet.header import Header
-from pipelines.gate.readers.spreadsheet.sheet import ROW, Sheet, index_of, spoken
-
-KIND, GROUP = "_kind", "_group"
-_LABEL, _LABEL_AT, _SOLID = "_label", "_label_at", "_solid"
-
-TOTAL = r"(?i)^(?:tổng(?: cộng| số| chung)?(?: (?:cộng|chung|toàn .+))?|cộng(?: dồn| chung)?|tong(?: cong| so)|cong|toàn tỉnh|grand total|total)\s*[:.]?$"
-"""Labels that a row of data has only where a closed list allows them."""
-SUBTOTAL = r"(?i)^(?:(?:tổng )?cộng|tong cong|sub-?total|total|lũy kế|luỹ kế)\b"
-NO_TOTAL = r"(?i)^cộng (?:hòa|hoà|đồng|sự|tác|hưởng)"
-PART_OF = r"(?i)^(?:tổng|tổng số|tong so)\b"
-"""Such a label can also name what a row of data is about (“Tổng số học sinh”): it adds up only where the row's key is not complete."""
-FOOT = r"(?i)^(?:nơi nhận\s*:?|(?:người )?lập (?:biểu|bảng|báo cáo)|thủ trưởng đơn vị|kế toán trưởng|\(\s*ký.*|ký tên(?:,? đóng dấu)?)$"
-"""Cells that only the foot of a report has: what follows them is foot too, until a row that is data beyond doubt."""
-SIGNED = (
-    r"(?i:^(?:nơi nhận|người lập|lập biểu|\(?ký[,;]|\(?ký tên|\(?ký và|xác nhận của|đại diện ))"
-    r"|^(?:TM|KT|TL|TUQ)\s*\.\s*\p{Lu}|^(?:PHÓ )?(?:GIÁM ĐỐC|CHỦ TỊCH|TRƯỞNG PHÒNG|THỦ TRƯỞNG|CHÁNH VĂN PHÒNG|KẾ TOÁN)"
-    r"|(?i:ngày[ .…\d]*tháng[ .…\d]*năm)|(?i:^[^,]{2,40}, ngày \d{1,2}[/-]\d{1,2}[/-]\d{4}$)"
+from pipelines.gate.readers.spreadsheet.roles import Roles
+from pipelines.gate.readers.spreadsheet.sheet import GROUP, KIND, ROW, Sheet, index_of, spoken
+from pipelines.gate.readers.spreadsheet.totals import totals_of
+from pipelines.gate.readers.spreadsheet.words import (
+    FOOT,
+    NO_TOTAL,
+    NOTED,
+    NUMBER,
+    NUMBERED,
+    NUMBERING,
+    PART_OF,
+    ROMAN,
+    SIGNED,
+    SUBTOTAL,
+    TOTAL,
 )
-"""Cells that open the foot too, but which a row of data may have: only in a row that is not solid."""
-NOTED = r"(?i)^(?:ghi chú|lưu ý|chú thích|nguồn(?: số liệu| dữ liệu)?|note|source)\s*:|^\(\*+\)|^\*+\s*\S|^(?:trang|page)\s+\d+(?:\s*(?:/|of)\s*\d+)?$"
-ROMAN = r"^(?:[IVXL]{1,6}|[A-HĐ])[.)]?$"
-NUMBERED = r"^(?:[IVXL]{1,6}|[A-HĐ])\s*[.)\-–:/]\s*\S"
-NUMBERING = r"^(?:[IVXL]{1,6}|[A-HĐ])\s*[.)\-–:/]\s*"
-NUMBER = r"^[-+(]?\d[\d.,\s]*\)?$"
-RATES = ("ty_le", "ti_le", "ty_trong", "ti_trong", "binh_quan", "trung_binh", "phan_tram", "toc_do", "chi_so")
+
+_LABEL, _LABEL_AT, _SOLID = "_label", "_label_at", "_solid"
+SEARCHED_ABOVE = 20
+"""Rows above a repeated header among which its title is looked for."""
 
 
 @dataclass(frozen=True)
@@ -51,55 +45,6 @@ class Table:
     data: pl.DataFrame
     left_out: list[tuple[int, str, str]]
     totals: list[Total]
-
-
-@dataclass(frozen=True)
-class Roles:
-    """What the columns of a sheet are to the contract, by the sheet's names (`A`, `B`…)."""
-
-    named: list[str]
-    counter: str | None
-    required: list[str]
-    key: list[str]
-    closed: dict[str, tuple[str, ...]]
-    summed: dict[str, str]
-    """Columns whose totals are sums → the name in the header."""
-    numbers: list[str]
-    text: frozenset[str]
-    """The contract's other columns."""
-    percent: frozenset[str]
-    grouped: bool
-
-    @classmethod
-    def of(cls, header: Header, contract: Contract | None) -> "Roles":
-        named = list(header.names)
-        if contract is None:
-            return cls(named, header.counter, [], [], {}, {}, [], frozenset(), frozenset(), False)
-        by_name = {name: column for column, name in header.names.items()}
-        at = {column: by_name[name] for column, name in match(contract, list(by_name)).columns.items()}
-        columns = {at[column.name]: column for column in contract.columns if column.name in at}
-        numbers = [c for c, column in columns.items() if column.type in ("integer", "number")]
-        percent = frozenset(c for c in numbers if fold((columns[c].unit or "").replace("%", " phan tram ")) == "phan_tram")
-        summed = {
-            c: header.names[c]
-            for c in numbers
-            if not columns[c].key
-            and columns[c].semantic is None
-            and c not in percent
-            and not any(word in f"{fold(columns[c].title)} {columns[c].name}" for word in RATES)
-        }
-        return cls(
-            named,
-            header.counter,
-            [c for c, column in columns.items() if column.required],
-            [c for c, column in columns.items() if column.key],
-            {c: column.values for c, column in columns.items() if column.values},
-            summed,
-            numbers,
-            frozenset(columns).difference(numbers),
-            percent,
-            contract.reading.group_column is not None,
-        )
 
 
 def table_of(sheet: Sheet, header: Header, contract: Contract | None) -> Table:
@@ -118,7 +63,7 @@ def table_of(sheet: Sheet, header: Header, contract: Contract | None) -> Table:
     nameless = [c for c in sheet.columns if c not in header.names and c != header.counter and data.get_column(c).null_count() < data.height]
     names = header.names | {column: f"(cột {column})" for column in nameless}
     return Table(
-        data.select(ROW, GROUP, *(pl.col(c).alias(names[c]) for c in sheet.columns if c in names)), left_out, _totals(cells, roles)
+        data.select(ROW, GROUP, *(pl.col(c).alias(names[c]) for c in sheet.columns if c in names)), left_out, totals_of(cells, roles)
     )
 
 
@@ -300,34 +245,3 @@ def _above_headers(cells: pl.DataFrame, sheet: Sheet, header: Header) -> dict[in
             texts = {name: row[name] for name in sheet.columns if row[name]}
             found[int(row[ROW])] = "header" if texts in upper else "title"
     return found
-
-
-SEARCHED_ABOVE = 20
-
-
-def _totals(cells: pl.DataFrame, roles: Roles) -> list[Total]:
-    """What the sheet's own totals say of the columns that can be summed, and of which rows they say it.
-
-    A subtotal speaks of the rows since the last total or group; a group's figures of the rows under it; the first or last `Tổng cộng` of all.
-    """
-    stated = cells.filter(pl.col(KIND).is_in(["total", "subtotal", "group"])).select(ROW, KIND, *roles.summed).to_dicts()
-    rows = cells.filter(pl.col(KIND).is_null()).get_column(ROW)
-    if not stated or rows.is_empty() or not roles.summed:
-        return []
-    first, last = int(rows[0]), int(rows[-1])
-    totals: list[Total] = []
-    for n, row in enumerate(stated):
-        number, kind = int(row[ROW]), row[KIND]
-        if kind == "group":
-            low, high = number, next((int(later[ROW]) for later in stated[n + 1 :]), last + 1)
-        elif kind == "total" and (number < first or not any(later[KIND] != "group" for later in stated[n + 1 :])):
-            low, high = first - 1, last + 1
-        else:
-            low, high = (int(stated[n - 1][ROW]) if n else first - 1), number
-        covered = rows.filter((rows > low) & (rows < high))
-        if covered.is_empty():
-            continue
-        for column, name in roles.summed.items():
-            if row[column] and re.fullmatch(NUMBER, row[column]):
-                totals.append(Total(number, name, row[column], int(covered[0]), int(covered[-1])))
-    return totals

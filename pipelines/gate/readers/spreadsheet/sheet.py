@@ -7,6 +7,8 @@ import polars as pl
 
 ROW = "_row"
 """The column of a sheet's cells that holds the row's number as the workbook shows it, from 1."""
+KIND, GROUP, SHEET = "_kind", "_group", "_sheet"
+"""Columns beside the sheet's own: what a row is if not data, the group above it, the sheet that it stands on."""
 
 
 @dataclass(frozen=True)
