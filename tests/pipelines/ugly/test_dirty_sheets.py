@@ -1,5 +1,6 @@
 """Sheets made dirty from a clean truth: whatever surrounds the rows, the rows read are the truth, and every row of the file is explained."""
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipelines.contract import Contract
 from pipelines.gate.headers import match
-from pipelines.gate.readers import read
+from pipelines.gate.readers import Unreadable, read
 from tests.pipelines.ugly.books import Grid, Rows, html, ods, xls, xlsx, xml2003
 from tests.warehouse import column, contract, make_warehouse
 
@@ -123,6 +124,48 @@ def dirty_sheets(draw: st.DrawFn) -> Dirty:
     ):
         put(foot)
     return Dirty(Grid(rows), truth)
+
+
+def mutated(content: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
+    """The bytes with some of them cut out and others put in their place."""
+    for place, length, other in changes:
+        at = place % (len(content) + 1)
+        content = content[:at] + other + content[at + length :]
+    return content
+
+
+DAMAGE = st.lists(
+    st.tuples(st.integers(0, 1 << 16), st.integers(0, 12), st.binary(max_size=12) | st.just(b"9999999")), min_size=1, max_size=12
+)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    damage=DAMAGE,
+    part=st.integers(0, 20),
+    kind=st.sampled_from([(xlsx, ".xlsx"), (xls, ".xls"), (ods, ".ods"), (html, ".xls"), (xml2003, ".xls")]),
+)
+def test_a_damaged_workbook_is_read_or_refused_and_nothing_else(
+    damage: list[tuple[int, int, bytes]], part: int, kind: Any, wanted: Contract, tmp_path: Path
+) -> None:
+    write, suffix = kind
+    file = write(tmp_path / f"a{suffix}", Grid([["BÁO CÁO"], ["Tên xã", "Mã xã", "Số hộ"], ["An Thạnh", "1", 2], ["Tổng cộng", None, 2]]))
+    if suffix in (".xlsx", ".ods"):  # the damage goes inside one part of the package, where it is not just a broken zip
+        with zipfile.ZipFile(file) as package:
+            parts = {name: package.read(name) for name in package.namelist()}
+        name = sorted(parts)[part % len(parts)]
+        with zipfile.ZipFile(file, "w") as package:
+            for other, content in parts.items():
+                package.writestr(other, mutated(content, damage) if other == name else content)
+    else:
+        file.write_bytes(mutated(file.read_bytes(), damage))
+    with duckdb.connect() as connection:
+        try:
+            source = read(connection, file, wanted)
+        except Unreadable as refused:
+            assert refused.vi and refused.en
+        else:
+            connection.execute(f"SELECT count(*) FROM {source.relation}").fetchall()
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

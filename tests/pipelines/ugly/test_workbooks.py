@@ -1,6 +1,7 @@
 """A corpus of ugly workbooks: what agencies really send, each with what must come of it."""
 
 import datetime as dt
+import struct
 import unicodedata
 import zipfile
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import pytest
 from pipelines.contract import Contract
 from pipelines.gate.headers import match
 from pipelines.gate.readers import Source, Unreadable, read
+from pipelines.gate.readers.spreadsheet import calamine
 from tests.pipelines.ugly.books import Grid, Rows, html, ods, xls, xlsb, xlsx, xml2003
 from tests.warehouse import column, contract, make_warehouse
 
@@ -786,6 +788,23 @@ def test_what_cannot_be_taken_is_refused_with_its_reason(
     with duckdb.connect() as connection, pytest.raises(Unreadable) as refused:
         read(connection, file, contracts["plain"])
     assert vi in refused.value.vi and en in refused.value.en
+
+
+def test_a_file_that_sends_the_parser_round_in_circles_is_given_up(
+    contracts: dict[str, Contract], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chain of sectors that holds the directory of an XLS points at itself; the next workbook is read as if nothing had been."""
+    file = xls(tmp_path / "a.xls", Grid([HEAD, *BODY]))
+    content = bytearray(file.read_bytes())
+    directory, index = struct.unpack_from("<I", content, 48)[0], struct.unpack_from("<I", content, 76)[0]
+    struct.pack_into("<I", content, 512 * (index + 1) + 4 * directory, directory)
+    file.write_bytes(content)
+    with duckdb.connect() as connection:
+        with monkeypatch.context() as impatient:
+            impatient.setattr(calamine, "SECONDS", 0.5)
+            with pytest.raises(Unreadable, match="damaged"):
+                read(connection, file, contracts["plain"])
+        read(connection, xls(tmp_path / "b.xls", Grid([HEAD, *BODY])), contracts["plain"])
 
 
 def test_a_sheet_that_the_contract_names_must_be_there_and_fit(contracts: dict[str, Contract], tmp_path: Path) -> None:

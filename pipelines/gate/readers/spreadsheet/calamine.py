@@ -1,7 +1,7 @@
 """calamine in a process of its own.
 
-A damaged workbook can make a parser ask for 16 GB, and a library in Rust then ends its process: that must be neither the daemon nor the
-run. One process serves all the workbooks of the one that started it, because starting one costs as long as reading twenty small ones.
+A damaged workbook can make a parser ask for 16 GB, and a library in Rust then ends its process, or send it round in circles: that must
+be neither the daemon's process nor the run's. One process serves all the workbooks of the one that started it, because starting one costs as long as reading twenty small ones.
 """
 
 import atexit
@@ -20,7 +20,8 @@ from pipelines.gate.readers.source import Unreadable
 
 MEMORY = 4 << 30
 """Bytes of address space: enough for the largest sheet that `package` lets through, and a limit for what it cannot foresee."""
-SECONDS = 300
+SECONDS, SECONDS_PER_MB = 30, 5
+"""How long one answer may take: ten times what a busy machine needs. A damaged file can send a parser round in circles."""
 PROGRAM = Path(__file__).with_name("calamine_process.py")
 
 
@@ -47,9 +48,9 @@ class _Process:
         command = [sys.executable, "-I", str(PROGRAM), str(MEMORY)]
         self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
-    def ask(self, **request: Any) -> tuple[dict[str, Any], pa.Table | None]:
+    def ask(self, seconds: float, request: dict[str, Any]) -> tuple[dict[str, Any], pa.Table | None]:
         assert self.child.stdin is not None and self.child.stdout is not None
-        watch = Timer(SECONDS, self.child.kill)
+        watch = Timer(seconds, self.child.kill)
         watch.start()
         try:
             self.child.stdin.write(json.dumps(request).encode() + b"\n")
@@ -71,23 +72,24 @@ _one_at_a_time = Lock()
 
 def names(file: Path) -> list[str]:
     """The names of a workbook's sheets. Raises `Refused`, or `Unreadable` where reading brings the process down."""
-    return list(_ask(do="names", file=str(file))[0]["names"])
+    return list(_ask(file, do="names")[0]["names"])
 
 
 def load(file: Path, sheet: str) -> Loaded:
     """One sheet. Raises like `names`. The workbook last asked for stays open in the other process."""
-    answer, cells = _ask(do="load", file=str(file), sheet=sheet)
+    answer, cells = _ask(file, do="load", sheet=sheet)
     assert cells is not None
     return Loaded(cells, answer["columns"], answer["visible"], [tuple(error) for error in answer["errors"]])
 
 
-def _ask(**request: Any) -> tuple[dict[str, Any], pa.Table | None]:
+def _ask(file: Path, **request: Any) -> tuple[dict[str, Any], pa.Table | None]:
     global _process
+    seconds = SECONDS + SECONDS_PER_MB * file.stat().st_size / 2**20
     with _one_at_a_time:
         if _process is None or _process.owner != os.getpid():  # never over a pipe that a fork has in common
             _process = _Process()
         try:
-            answer, cells = _process.ask(**request)
+            answer, cells = _process.ask(seconds, {"file": str(file), **request})
         except (OSError, ValueError, pa.ArrowException) as error:
             _stop()
             raise Unreadable(

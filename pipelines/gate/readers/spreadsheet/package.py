@@ -69,7 +69,7 @@ class Package:
     def __init__(self, file: Path) -> None:
         try:
             self.zip = zipfile.ZipFile(file)
-        except zipfile.BadZipFile as error:
+        except DAMAGE as error:
             raise _damaged() from error
         self.names = set(self.zip.namelist())
         parts = self.zip.infolist()
