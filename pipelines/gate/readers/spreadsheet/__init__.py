@@ -206,7 +206,11 @@ def _common_names(part: Part, names: dict[str, str], contract: Contract | None) 
     """This sheet's header → the first sheet's for the same column; ``names`` remembers them from sheet to sheet."""
     own = [name for name in part.table.data.columns if name not in (ROW, GROUP)]
     targets = {name: column for column, name in match(contract, own).columns.items()} if contract else {}
-    return {name: names.setdefault(targets.get(name) or fold(name), name) for name in own}
+    renamed: dict[str, str] = {}
+    for name in own:
+        common = names.setdefault(targets.get(name) or fold(name), name)
+        renamed[name] = common if common not in renamed.values() else names.setdefault(name, name)
+    return renamed
 
 
 def _does_not_fit(sheet: Sheet, header: Header | None, contract: Contract) -> Unreadable:
