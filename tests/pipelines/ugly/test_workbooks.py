@@ -18,7 +18,7 @@ from pipelines.gate.headers import match
 from pipelines.gate.readers import Source, Unreadable, read
 from pipelines.gate.readers.spreadsheet import calamine
 from tests.pipelines.ugly.books import Grid, Rows, html, ods, xls, xlsb, xlsx, xml2003
-from tests.warehouse import column, contract, make_warehouse
+from tests.warehouse import Warehouse, column, contract, make_warehouse
 
 COLUMNS = [
     column("ten_xa", title="Tên xã", required=True, primaryKey=True, synonyms=["Xã, phường", "Đơn vị hành chính"]),
@@ -93,6 +93,7 @@ class Ugly:
     suffix: str = ".xlsx"
     said: list[tuple[str, str]] = field(default_factory=list)
     unit: str | None = None
+    unknown: list[str] = field(default_factory=list)
     sums: list[tuple[int, str, str, int, int]] | None = None
 
     def __str__(self) -> str:
@@ -228,6 +229,26 @@ UGLY = [
         [(1, "header"), (2, "group"), (5, "group")],
         said=[("groups", "2")],
         sums=[(2, "Số hộ", "200", 3, 4), (2, "Kinh phí", "3.75", 3, 4), (5, "Số hộ", "40", 6, 6), (5, "Kinh phí", "3", 6, 6)],
+    ),
+    Ugly(
+        "groups where the header has their column too",
+        [Grid([[*HEAD, "Huyện"], ["I", "Huyện Bến Lức"], [*BODY[0], None], [*BODY[1], "Thị xã Kiến Tường"]])],
+        [(*GOOD[0], None, "Huyện Bến Lức"), (*GOOD[1], None, "Thị xã Kiến Tường")],
+        [(1, "header"), (2, "group")],
+        contract="grouped",
+    ),
+    Ugly(
+        "formulas without a result where nothing is lost",
+        [Grid([HEAD, ["=ROW()-1", *BODY[0][1:]], ["Tổng cộng", None, None, "=SUM(D2:D2)", "=SUM(E2:E2)"]])],
+        GOOD[:1],
+        [(1, "header"), (3, "total")],
+    ),
+    Ugly(
+        "headers that differ only in signs",
+        [Grid([["Tên xã", "Số hộ", "Số hộ!"], ["An Thạnh", 1, None]])],
+        [("An Thạnh", None, "1")],
+        [(1, "header")],
+        unknown=["Số hộ!"],
     ),
     Ugly(
         "groups in one cell, merged across",
@@ -597,7 +618,7 @@ def test_what_an_agency_sends_is_read_as_it_is_meant(ugly: Ugly, contracts: dict
     file = ugly.write(tmp_path / f"báo cáo{ugly.suffix}", *ugly.grids)
     with duckdb.connect() as connection:
         source = read(connection, file, contracts[ugly.contract])
-        found, numbers = values(connection, source, contracts[ugly.contract])
+        found, numbers = values(connection, source, contracts[ugly.contract], ugly.unknown)
         left = connection.execute(source.left_out or "SELECT 0, '', '' WHERE false").fetchall()
     width = len(contracts[ugly.contract].columns)
     assert found == [row + (None,) * (width - len(row)) for row in ugly.rows]
@@ -614,10 +635,12 @@ def test_what_an_agency_sends_is_read_as_it_is_meant(ugly: Ugly, contracts: dict
     )
 
 
-def values(connection: duckdb.DuckDBPyConnection, source: Source, wanted: Contract) -> tuple[list[tuple[Any, ...]], list[int]]:
-    """The rows as the contract's columns, all of which must be known, and their numbers in the file."""
+def values(
+    connection: duckdb.DuckDBPyConnection, source: Source, wanted: Contract, unknown: list[str]
+) -> tuple[list[tuple[Any, ...]], list[int]]:
+    """The rows as the contract's columns, all of which must be there, and their numbers in the file."""
     mapping = match(wanted, source.header)
-    assert not mapping.unknown and not mapping.missing, (source.header, mapping)
+    assert ([name for name, _ in mapping.unknown], mapping.missing) == (unknown, []), source.header
     names = ['"' + mapping.columns[c.name] + '"' if c.name in mapping.columns else "NULL" for c in wanted.columns]
     rows = connection.execute(f"SELECT {', '.join(names)}, {source.row} FROM {source.relation}").fetchall()
     return [row[:-1] for row in rows], [row[-1] for row in rows]
@@ -813,3 +836,16 @@ def test_a_sheet_that_the_contract_names_must_be_there_and_fit(contracts: dict[s
             read(connection, xlsx(tmp_path / "a.xlsx", Grid([HEAD, *BODY])), contracts["named"])
         with pytest.raises(Unreadable, match="Số liệu lacks required columns: ten_xa"):
             read(connection, xlsx(tmp_path / "b.xlsx", Grid([["Mã xã"], ["1"]], name="Số liệu")), contracts["named"])
+
+
+def test_the_ledger_keeps_what_was_left_out_and_why_the_file_was_read_so(warehouse: Warehouse, tmp_path: Path) -> None:
+    warehouse.add(contract("ugly/plain", COLUMNS))
+    grid = Grid([*MOTTO, HEAD, *BODY, [4, "Dương", "07004", "nhiều", 1], ["Tổng cộng", None, None, 240], *SIGNATURE])
+    warehouse.drop("ugly/plain", "bao-cao.xlsx", xlsx(tmp_path / "a.xlsx", grid).read_bytes())
+    outcome = warehouse.take("ugly/plain")
+    assert (outcome.verdict, outcome.rows_read, outcome.rows_accepted, outcome.rows_quarantined) == ("partial", 4, 3, 1)
+    assert outcome.rows_read + outcome.rows_left_out == len(grid.filled)
+    assert warehouse.rows("SELECT row_number, column_name, value FROM kho.quarantine") == [(10, "so_ho", "nhiều")]
+    kinds = warehouse.rows("SELECT kind, count(*) FROM kho.left_out GROUP BY kind ORDER BY kind")
+    assert kinds == [("header", 1), ("signature", 4), ("title", 4), ("total", 1)]
+    assert "header_row" in warehouse.rows("SELECT CAST(reading AS VARCHAR) FROM kho.ledger")[0][0]
