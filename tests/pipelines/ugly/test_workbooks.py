@@ -231,6 +231,13 @@ UGLY = [
         sums=[(2, "Số hộ", "200", 3, 4), (2, "Kinh phí", "3.75", 3, 4), (5, "Số hộ", "40", 6, 6), (5, "Kinh phí", "3", 6, 6)],
     ),
     Ugly(
+        "groups with figures in the first column, and names that only look numbered",
+        [Grid([HEAD[1:], ["I. Huyện Bến Lức", None, 200, 4], ["H. Hưng", "1", 120, 1.5], ["Đ. Hùng Vương", "2", 80, 2.5]])],
+        [("H. Hưng", "1", "120", "1.5", None, "Huyện Bến Lức"), ("Đ. Hùng Vương", "2", "80", "2.5", None, "Huyện Bến Lức")],
+        [(1, "header"), (2, "group")],
+        contract="grouped",
+    ),
+    Ugly(
         "groups where the header has their column too",
         [Grid([[*HEAD, "Huyện"], ["I", "Huyện Bến Lức"], [*BODY[0], None], [*BODY[1], "Thị xã Kiến Tường"]])],
         [(*GOOD[0], None, "Huyện Bến Lức"), (*GOOD[1], None, "Thị xã Kiến Tường")],

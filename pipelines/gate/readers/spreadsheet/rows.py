@@ -23,6 +23,7 @@ from pipelines.gate.readers.spreadsheet.words import (
     NOTED,
     NUMBER,
     NUMBERED,
+    NUMBERED_ROMAN,
     NUMBERING,
     PART_OF,
     ROMAN,
@@ -40,7 +41,8 @@ SEARCHED_ABOVE = 20
 class Table:
     """``data``: `_row`, `_group` and the columns by the header's names; a column without one that holds data is `(cột F)`.
 
-    ``left_out``: (row, kind, text) of all the other rows."""
+    ``left_out``: (row, kind, text) of all the other rows.
+    """
 
     data: pl.DataFrame
     left_out: list[tuple[int, str, str]]
@@ -150,7 +152,7 @@ def _heads_group(cells: pl.DataFrame, sheet: Sheet, roles: Roles) -> pl.Expr:
     numbered = pl.col(_LABEL).str.contains(NUMBERED)
     found = found | (alone & words & (numbered | pl.col(ROW).is_in(across) | pl.lit(roles.grouped)))
     if roles.grouped:
-        found = found | (numbered & (pl.col(_LABEL_AT) == (roles.counter or roles.named[0])))
+        found = found | (pl.col(_LABEL).str.contains(NUMBERED_ROMAN) & (pl.col(_LABEL_AT) == (roles.counter or roles.named[0])))
     return found.fill_null(False)
 
 

@@ -18,9 +18,10 @@ NOTED = r"(?i)^(?:ghi chú|lưu ý|chú thích|nguồn(?: số liệu| dữ li�
 """Lines that explain a table, and the numbers of printed pages: only in a row that is not solid."""
 ROMAN = r"^(?:[IVXL]{1,6}|[A-HĐ])[.)]?$"
 """What counts the groups of a table, alone in its cell."""
-NUMBERED = r"^(?:[IVXL]{1,6}|[A-HĐ])\s*[.)\-–:/]\s*\S"
-"""The title of a group with its number before it: `I. Nông nghiệp`, `A - Cấp tỉnh`."""
-NUMBERING = r"^(?:[IVXL]{1,6}|[A-HĐ])\s*[.)\-–:/]\s*"
+NUMBERED = r"^(?:[IVXL]{1,6}|[A-G])\s*[.)\-–:/]\s*\S"
+NUMBERED_ROMAN = r"^[IVXL]{1,6}\s*[.)\-–:/]\s*\S"
+NUMBERING = r"^(?:[IVXL]{1,6}|[A-G])\s*[.)\-–:/]\s*"
+"""The title of a group with its number before it: `I. Nông nghiệp`, `A - Cấp tỉnh`. `H. Bến Lức` and `Đ. Hùng Vương` are names."""
 NUMBER = r"^[-+(]?\d[\d.,\s]*\)?$"
 """A figure, as far as its form goes; what number it is, the contract's type decides."""
 RATES = ("ty_le", "ti_le", "ty_trong", "ti_trong", "binh_quan", "trung_binh", "phan_tram", "toc_do", "chi_so")
