@@ -152,7 +152,7 @@ class Reading:
     sheet_column: str | None = None
     """A column of the contract that takes the name of the sheet (one sheet per district)."""
     group_column: str | None = None
-    """A column of the contract that takes the text of the group row above (`I. Huyện Bến Lức`), carried down."""
+    """A column of the contract that takes the text of the group row above (`I. Huyện Bến Lức`, without its number), carried down."""
     missing_codes: dict[str, str] = field(default_factory=dict)
     """Text that stands for a missing value → why it is missing."""
     decimal: Literal[",", "."] | None = None

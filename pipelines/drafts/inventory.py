@@ -9,6 +9,7 @@ from pipelines.drafts.document import Draft, DraftColumn, Facts, draft_text, ref
 from pipelines.drafts.similar import similar_datasets
 from pipelines.gate.headers import fold
 from pipelines.gate.readers import Unreadable, read
+from pipelines.sql import quote
 
 HEADINGS = {
     "id": ("id", "ma_bo_du_lieu", "ma", "slug"),
@@ -36,7 +37,8 @@ def drafts_from_inventory(file: Path, register: Register) -> list[Draft]:
             source = read(connection, file)
         except Unreadable as error:
             return [Draft(str(file), refusal=f"{file}: {error.vi} / {error.en}")]
-        rows = [source.header, *(list(row) for row in connection.execute(f"SELECT * FROM {source.relation}").fetchall())]
+        columns = ", ".join(quote(name) for name in source.header)
+        rows = [source.header, *(list(row) for row in connection.execute(f"SELECT {columns} FROM {source.relation}").fetchall())]
     start, places = _headings(rows)
     if "title" not in places:
         known = ", ".join(HEADINGS["title"])

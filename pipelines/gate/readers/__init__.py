@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import duckdb
-import fastexcel
 from lxml import etree
 
 from pipelines.contract import Contract
@@ -41,5 +40,5 @@ def read(connection: duckdb.DuckDBPyConnection, file: Path, contract: Contract |
         return {".json": read_json, ".geojson": read_geojson, ".xml": read_xml, ".parquet": read_parquet}[suffix](connection, file)
     except duckdb.OutOfMemoryException:
         raise  # the machine's trouble, not the sender's
-    except (duckdb.Error, fastexcel.FastExcelError, etree.XMLSyntaxError, UnicodeDecodeError) as error:
+    except (duckdb.Error, etree.XMLSyntaxError, UnicodeDecodeError) as error:
         raise Unreadable.because_of(error, file) from error

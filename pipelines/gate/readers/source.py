@@ -50,6 +50,8 @@ class Total:
     text: str
     first_row: int
     last_row: int
+    sheet: str = ""
+    """The sheet it stands on, where the delivery has several: row numbers repeat from sheet to sheet."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Source:
     """Row number, as the sender sees it, of the first row of data (where ``row`` is None)."""
     row: str | None = None
     """A BIGINT column of ``relation``, not in ``header``: each row's number as the sender sees it. Needed where rows were left out."""
+    sheet: str | None = None
+    """A column of ``relation``, not in ``header``, with the sheet's name, where rows of several sheets are read as one."""
     left_out: str | None = None
     """SQL yielding (row_number, kind, text) of the file's rows that are not data: title, header, total, group, note, blank…"""
     decisions: tuple[Decision, ...] = ()

@@ -1,0 +1,28 @@
+"""The words by which a reader of Vietnamese reports knows a total, a group, a note and a signature (regular expressions of polars)."""
+
+TOTAL = r"(?i)^(?:tổng(?: cộng| số| chung)?(?: (?:cộng|chung|toàn .+))?|cộng(?: dồn| chung)?|tong(?: cong| so)|cong|toàn tỉnh|grand total|total)\s*[:.]?$"
+"""Labels that a row of data has only where a closed list allows them."""
+SUBTOTAL = r"(?i)^(?:(?:tổng )?cộng|tong cong|sub-?total|total|lũy kế|luỹ kế)\b"
+NO_TOTAL = r"(?i)^cộng (?:hòa|hoà|đồng|sự|tác|hưởng)"
+PART_OF = r"(?i)^(?:tổng|tổng số|tong so)\b"
+"""Such a label can also name what a row of data is about (“Tổng số học sinh”): it adds up only where the row's key is not complete."""
+FOOT = r"(?i)^(?:nơi nhận\s*:?|(?:người )?lập (?:biểu|bảng|báo cáo)|\(\s*ký.*|ký tên,? đóng dấu)$"
+"""Cells that only the foot of a report has: what follows them is foot too, until a row that is data beyond doubt."""
+SIGNED = (
+    r"(?i:^(?:nơi nhận|người lập|lập biểu|\(?ký[,;]|\(?ký tên|\(?ký và|xác nhận của|đại diện ))"
+    r"|^(?:TM|KT|TL|TUQ)\s*\.\s*\p{Lu}|^(?:PHÓ )?(?:GIÁM ĐỐC|CHỦ TỊCH|TRƯỞNG PHÒNG|THỦ TRƯỞNG|CHÁNH VĂN PHÒNG|KẾ TOÁN)"
+    r"|(?i:ngày[ .…\d]*tháng[ .…\d]*năm)|(?i:^[^,]{2,40}, ngày \d{1,2}[/-]\d{1,2}[/-]\d{4}$)"
+)
+"""Cells that open the foot too, but which a row of data may have: only in a row that is not solid."""
+NOTED = r"(?i)^(?:ghi chú|lưu ý|chú thích|nguồn(?: số liệu| dữ liệu)?|note|source)\s*:|^\(\*+\)|^\*+\s*\S|^(?:trang|page)\s+\d+(?:\s*(?:/|of)\s*\d+)?$"
+"""Lines that explain a table, and the numbers of printed pages: only in a row that is not solid."""
+ROMAN = r"^(?:[IVXL]{1,6}|[A-HĐ])[.)]?$"
+"""What counts the groups of a table, alone in its cell."""
+NUMBERED = r"^(?:[IVXL]{1,6}|[A-G])\s*[.)\-–:/]\s*\S"
+NUMBERED_ROMAN = r"^[IVXL]{1,6}\s*[.)\-–:/]\s*\S"
+NUMBERING = r"^(?:[IVXL]{1,6}|[A-G])\s*[.)\-–:/]\s*"
+"""The title of a group with its number before it: `I. Nông nghiệp`, `A - Cấp tỉnh`. `H. Bến Lức` and `Đ. Hùng Vương` are names."""
+NUMBER = r"^[-+(]?\d[\d.,\s]*\)?$"
+"""A figure, as far as its form goes; what number it is, the contract's type decides."""
+RATES = ("ty_le", "ti_le", "ty_trong", "ti_trong", "binh_quan", "trung_binh", "phan_tram", "toc_do", "chi_so")
+"""Parts of a folded name that say that its figures do not add up."""
