@@ -24,14 +24,20 @@ class Mapping:
     """(header, nearest contract column or None)."""
 
 
-def match(contract: Contract, header: list[str]) -> Mapping:
-    """Map a delivery's header. A column of the contract may be missing only when nothing requires it."""
+def known_names(contract: Contract) -> dict[str, str]:
+    """Folded name, title or synonym → column of the contract."""
     known: dict[str, str] = {}
     for column in contract.columns:
         for name in (column.name, column.title, *column.synonyms):
             known.setdefault(fold(name), column.name)
         if column.semantic == "hinh_hoc":
             known.setdefault("geometry", column.name)
+    return known
+
+
+def match(contract: Contract, header: list[str]) -> Mapping:
+    """Map a delivery's header. A column of the contract may be missing only when nothing requires it."""
+    known = known_names(contract)
     columns: dict[str, str] = {}
     unknown: list[tuple[str, str | None]] = []
     for name in header:

@@ -1,0 +1,178 @@
+"""Physical lines of a delimited file → records, in bounded memory, recovering where quotes are broken.
+
+A record is the line that it starts on. Only a quote left open makes it longer, and only when the lines that close it make
+a record of the table's width; else the quote was a stray one, and the next line is a record of its own.
+"""
+
+import csv
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+MAX_RECORD = 16 << 20
+"""Characters of the longest record; what a line holds beyond is cut off, and the row held back."""
+MAX_LINES = 2_000
+"""Lines of the longest record."""
+STAND_IN = "\x1f"
+"""Stands for a delimiter of several characters while a line is split (the unit separator of ASCII)."""
+BREAKS = str.maketrans("\n\r", "\x1e\x1d")
+"""Line breaks inside a record, which the csv module would take for its end."""
+BREAKS_BACK = str.maketrans("\x1e\x1d", "\n\r")
+MAX_MENDED = 32_000
+"""Characters of a line whose broken quotes are mended; trying every quote of a longer one would take for ever."""
+csv.field_size_limit(MAX_RECORD * 2)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How cells are told apart. ``quote`` empty: none. ``escape`` is the quote doubled, or a backslash."""
+
+    delimiter: str
+    quote: str = '"'
+    escape: str = '"'
+
+    @property
+    def simple(self) -> bool:
+        return len(self.delimiter) == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """``line`` is the number of the line it starts on, from 1; ``text`` that line as it is."""
+
+    line: int
+    cells: list[str]
+    text: str
+    cut: bool = False
+    next_line: int = 0
+
+
+def newline_of(head: str) -> str:
+    """What ends a line: LF (with or without CR), or CR alone where there is no LF."""
+    return "\r" if "\n" not in head and "\r" in head else "\n"
+
+
+def lines_of(file: Path, newline: str, limit: int = MAX_RECORD) -> Iterator[tuple[str, bool]]:
+    """The lines of a UTF-8 file without their ends, and whether they were cut; never more than ``limit`` in memory."""
+    with file.open(encoding="utf-8-sig", newline=newline) as stream:
+        while line := stream.readline(limit):
+            cut = False
+            while not line.endswith(newline) and (rest := stream.readline(limit)):
+                cut = True
+                if rest.endswith(newline):
+                    break
+            yield line.removesuffix(newline).removesuffix("\r"), cut
+
+
+def records(lines: Iterable[tuple[str, bool]], dialect: Dialect, width: int | None = None) -> Iterator[Record]:
+    """The records of ``lines``. ``width`` is how many cells a record spread over lines must have (any, where None)."""
+    source = iter(lines)
+    pending: deque[tuple[str, bool]] = deque()
+    number = 1
+    while True:
+        if not pending:
+            pending.extend(islice(source, 1))
+            if not pending:
+                return
+        text, cut = pending.popleft()
+        cells, is_open = split(text, dialect)
+        taken = 1
+        if is_open and not cut and (whole := _closed(text, pending, source, dialect, width)):
+            cells, taken = whole
+            for _ in range(taken - 1):
+                pending.popleft()
+        elif is_open:
+            cells = _by_place(text, dialect)
+        yield Record(number, cells, text, cut, number + taken)
+        number += taken
+
+
+def _closed(
+    text: str, pending: deque[tuple[str, bool]], source: Iterator[tuple[str, bool]], dialect: Dialect, width: int | None
+) -> tuple[list[str], int] | None:
+    """The record that an open quote makes with the lines after it, and how many lines that is; lines read ahead are kept."""
+    parts, size = [text], len(text)
+    odd = dialect.quote
+    for index in range(MAX_LINES):
+        if index == len(pending):
+            pending.extend(islice(source, 1))
+        if index == len(pending):
+            return None
+        more, cut = pending[index]
+        parts.append(more)
+        size += len(more)
+        if cut or size > MAX_RECORD:
+            return None
+        if _quotes(more, dialect) % 2 == 0 and odd:
+            continue
+        cells, is_open = split("\n".join(parts), dialect)
+        if not is_open:
+            return (cells, index + 2) if cells and (width is None or len(cells) == width) else None
+    return None
+
+
+def _quotes(text: str, dialect: Dialect) -> int:
+    count = text.count(dialect.quote)
+    return count - text.count(dialect.escape + dialect.quote) if dialect.escape != dialect.quote else count
+
+
+def split(text: str, dialect: Dialect) -> tuple[list[str], bool]:
+    """The cells of a record, and whether its last quote is still open. Quotes broken inside a line are read by where they stand:
+    one opens after a delimiter and closes before one."""
+    if not dialect.quote or dialect.quote not in text:
+        return text.split(dialect.delimiter) if dialect.escape != "\\" or "\\" not in text else _parse(text, dialect), False
+    if dialect.delimiter not in text and not text.lstrip().startswith(dialect.quote):
+        return [text], False
+    cells = _parse(text, dialect)
+    if cells[-1].endswith("\n"):
+        return cells, True
+    try:
+        _parse(text, dialect, strict=True)
+    except csv.Error:
+        return _by_place(text, dialect) or cells, False
+    return cells, False
+
+
+def _parse(text: str, dialect: Dialect, strict: bool = False) -> list[str]:
+    delimiter = dialect.delimiter
+    if not dialect.simple:
+        text, delimiter = text.replace(delimiter, STAND_IN), STAND_IN
+    made = next(
+        csv.reader(
+            [text.translate(BREAKS) + "\n"],
+            delimiter=delimiter,
+            quotechar=dialect.quote or None,
+            quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+            doublequote=True,
+            escapechar="\\" if dialect.escape == "\\" else None,
+            skipinitialspace=not delimiter.isspace(),
+            strict=strict,
+        ),
+        [""],
+    )
+    cells = [cell.translate(BREAKS_BACK) for cell in made] or [""]
+    return cells if dialect.simple else [cell.replace(STAND_IN, dialect.delimiter) for cell in cells]
+
+
+@lru_cache
+def _placed(dialect: Dialect) -> re.Pattern[str]:
+    delimiter, quote = re.escape(dialect.delimiter), re.escape(dialect.quote)
+    return re.compile(rf"{delimiter}( *{quote}.*?{quote} *(?={delimiter}|\Z)|(?:(?!{delimiter}).)*)", re.DOTALL)
+
+
+def _bare(cell: str, dialect: Dialect) -> str:
+    stripped = cell.strip()
+    if len(stripped) >= 2 and stripped.startswith(dialect.quote) and stripped.endswith(dialect.quote):
+        return stripped[1:-1].replace(dialect.quote * 2, dialect.quote)
+    return cell
+
+
+def _by_place(text: str, dialect: Dialect) -> list[str]:
+    """Cells told by where quotes stand: a pair that encloses a whole cell holds it together, any other is a letter."""
+    if len(text) > MAX_MENDED:
+        return text.split(dialect.delimiter)
+    return [_bare(m[1], dialect) for m in _placed(dialect).finditer(dialect.delimiter + text)]
