@@ -16,6 +16,8 @@ class Settings:
 
     register: Path
     home: Path
+    unpacked_limit: int = 20 << 30
+    """Bytes that a packed delivery (ZIP, gzip) may unpack to."""
 
     @property
     def catalogue(self) -> Path:
@@ -63,8 +65,12 @@ def dagster_environment(where: Settings) -> dict[str, str]:
 
 
 def settings() -> Settings:
-    """Settings from ``KHO_REGISTER`` and ``KHO_HOME``; by default ``datasets/`` and ``var/`` beside the code."""
+    """Settings from ``KHO_REGISTER`` and ``KHO_HOME``; by default ``datasets/`` and ``var/`` beside the code.
+
+    ``KHO_UNPACKED_LIMIT``: bytes that a packed delivery may unpack to (20 GiB unless said).
+    """
     return Settings(
         register=Path(os.environ.get("KHO_REGISTER", PROJECT / "datasets")).resolve(),
         home=Path(os.environ.get("KHO_HOME", PROJECT / "var")).resolve(),
+        unpacked_limit=int(os.environ.get("KHO_UNPACKED_LIMIT", 20 << 30)),
     )

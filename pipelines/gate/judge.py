@@ -7,7 +7,7 @@ import duckdb
 
 from pipelines.contract import Contract
 from pipelines.gate.headers import match
-from pipelines.gate.readers import Decision, Source, Unreadable, read
+from pipelines.gate.readers import UNPACKED_LIMIT, Decision, Source, Unreadable, read
 from pipelines.gate.readers.source import rows_left_out
 from pipelines.gate.rules import Test, tests
 from pipelines.gate.scan import MASK_BITS, scan
@@ -49,10 +49,20 @@ def refusal(rule: str, vi: str, en: str, column: str = "", rows: int = 0) -> Jud
     return Judgement(rows, 0, 0, (Reason(rule, column, 1, vi, en),), None)
 
 
-def judge(connection: duckdb.DuckDBPyConnection, contract: Contract, file: Path, staging: Path) -> Judgement:
-    """Judge the delivery ``file``. ``staging`` is a Parquet file to write, to be kept until the judgement is used."""
+def judge(
+    connection: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    file: Path,
+    staging: Path,
+    unpacked_limit: int = UNPACKED_LIMIT,
+    careful: bool = False,
+) -> Judgement:
+    """Judge the delivery ``file``. ``staging`` is a Parquet file to write, to be kept until the judgement is used.
+
+    ``unpacked_limit``: bytes that a packed delivery may unpack to. ``careful``: see `read`.
+    """
     try:
-        source = read(connection, file, contract)
+        source = read(connection, file, contract, careful, unpacked_limit)
     except Unreadable as error:
         return refusal("unreadable", error.vi, error.en)
     mapping = match(contract, source.header)
@@ -72,6 +82,8 @@ def judge(connection: duckdb.DuckDBPyConnection, contract: Contract, file: Path,
     try:
         return _with_reading(connection, source, _rows(connection, contract, source, mapping.columns, staging))
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
+        if source.csv and not careful:
+            return judge(connection, contract, file, staging, unpacked_limit, careful=True)
         damage = Unreadable.because_of(error, file)
         return refusal("unreadable", damage.vi, damage.en)
     finally:

@@ -44,7 +44,7 @@ def read_delimited(connection: duckdb.DuckDBPyConnection, file: Path, contract: 
     layout = replace(layout, decisions=(*encoding.decision, *layout.decisions))
     sample = _sorted_sample(lines, layout, contract)
     if not careful and _is_plain(layout, sample, contract, newline) and (clean := _clean(connection, file, layout, contract, sample)):
-        return replace(clean, scratch=scratch)
+        return replace(clean, scratch=(scratch,) if scratch else ())
     scratch = scratch or Scratch(connection)
     return _anew(connection, file, layout, contract, newline, scratch, _trims(sample, layout))
 
@@ -116,7 +116,7 @@ def _clean(
         sound = _all_is_sound(connection, file, layout, names, options)
     if not sound:
         return None
-    above = [(item.line, item.kind, item.text) for item in sample if isinstance(item, LeftOut)]
+    above = [(item.line, item.kind, item.shown) for item in sample if isinstance(item, LeftOut)]
     return Source(
         read_csv(file, dict.fromkeys(names, "VARCHAR"), options),
         list(layout.header),
@@ -128,9 +128,7 @@ def _clean(
     )
 
 
-def _all_is_sound(
-    connection: duckdb.DuckDBPyConnection, file: Path, layout: Layout, names: list[str], options: dict[str, str]
-) -> bool:
+def _all_is_sound(connection: duckdb.DuckDBPyConnection, file: Path, layout: Layout, names: list[str], options: dict[str, str]) -> bool:
     """One strict reading: as many records as lines, no row that may be a total, a note or a header again."""
     with file.open("rb") as stream:
         lines, last = 0, b"\n"
@@ -193,7 +191,7 @@ def _anew(
             if isinstance(item, Row):
                 write_row([item.line, item.fault, *item.cells, *([item.group] if grouped else [])])
             else:
-                write_other([item.line, item.kind, item.text])
+                write_other([item.line, item.kind, item.shown])
     header = [*layout.header, *([grouped] if grouped else [])]
     options = {"header": "false", "auto_detect": "false", "delim": "','", "quote": literal('"'), "escape": literal('"')}
     options |= {"max_line_size": str(MAX_RECORD * 3), "parallel": "true"}
@@ -208,13 +206,15 @@ def _anew(
         left_out=f"SELECT row_number, kind, coalesce(text, '') AS text FROM {left}" if others.stat().st_size else None,
         decisions=(*layout.decisions, *_mended(sorting, trims)),
         totals=tuple(sorting.totals),
-        scratch=scratch,
+        scratch=(scratch,),
     )
 
 
 def _mended(sorting: Sorting, trims: bool) -> Iterator[Decision]:
     if trims:
-        yield Decision("short-rows", "bỏ ô trống cuối hàng", "không hàng đủ ô nào kết thúc bằng ô trống · no whole row ends with an empty cell")
+        yield Decision(
+            "short-rows", "bỏ ô trống cuối hàng", "không hàng đủ ô nào kết thúc bằng ô trống · no whole row ends with an empty cell"
+        )
     words = {
         "delimiter": ("dấu phân cách khác", "rows with another delimiter"),
         "nul": ("bỏ ký tự NUL cuối ô", "rows with NUL characters at the end of a cell"),

@@ -25,6 +25,8 @@ SAMPLE = 300
 ABOVE = 80
 """Records within which the header is sought."""
 MAX_COLUMNS = 4_096
+MAX_NAME = 1_000
+"""Characters of a header cell; a longer one is no name."""
 ORDINALS = {"stt", "tt", "so_tt", "so_thu_tu", "no"}
 """Headers of a column that only counts the rows; ignored where the contract has no such column."""
 SHAPES = {
@@ -88,6 +90,11 @@ def layout_of(lines: list[str], contract: Contract | None) -> Layout:
             f"Tệp có hơn {MAX_COLUMNS} cột; có lẽ dấu ngắt dòng đã mất",
             f"The file has more than {MAX_COLUMNS} columns; its line breaks may be lost",
         )
+    if best.header is None and any(len(cell) > MAX_NAME for r in best.records[:1] for cell in r.cells):
+        raise Unreadable(
+            f"Dòng đầu dài hơn {MAX_NAME} ký tự mà không có dấu phân cách: đây không phải bảng",
+            f"The first line runs over {MAX_NAME} characters without a delimiter: this is no table",
+        )
     if contract and reading.by_position:
         return _by_position(best, contract, reading)
     header = best.header or _first_header(best, contract)
@@ -135,7 +142,7 @@ def _trial(dialect: Dialect, lines: list[str], contract: Contract | None, readin
     preferred = -DELIMITERS.index(dialect.delimiter) / 100 if dialect.delimiter in DELIMITERS else 0.0
     score: tuple[float, ...]
     if header:
-        score = (1, len(header.named), even + neat, preferred)
+        score = (1, len(header.named), even + neat + len(header.named) / len(header.names), preferred)
     elif contract:
         score = (0, (width > 1) + even + neat - abs(width - len(contract.columns)) / 20, 0, preferred)
     else:
@@ -167,7 +174,8 @@ def _neat(below: list[Record], header: _Header | None, dialect: Dialect) -> floa
                 continue
             total += 1
             quoted = text[0] in "\"'" and text[-1] == text[0] and len(text) > 1
-            good += not quoted and (header is None or looks(header.named.get(place), text))
+            escaped = dialect.quote and "\\" + dialect.quote in text
+            good += not quoted and not escaped and (header is None or looks(header.named.get(place), text))
     return good / total if total else 0.0
 
 
@@ -183,9 +191,8 @@ def _named_header(found: list[Record], contract: Contract, reading: Reading, rea
                 break
             cells = _stacked([found[i].cells for i in range(index - depth + 1, index + 1)])
             header = _named(cells, index - depth + 1, index, contract, names, read)
-            if reading.header_row and depth == 1:
-                best = header
-            elif header.named and (best is None or len(header.named) > len(best.named)):
+            pinned = reading.header_row is not None and depth == 1
+            if pinned or (header.named and (best is None or len(header.named) > len(best.named))):
                 best = header
         if best and len(best.named) == len(contract.columns):
             break
@@ -205,13 +212,17 @@ def _stacked(rows: list[list[str]]) -> list[list[str]]:
         filled.append(over)
     width = max(map(len, rows))
     at = lambda row, place: row[place].strip() if place < len(row) else ""
-    return [[*(t for row in filled if (t := at(row, place))), *([at(rows[-1], place)] if at(rows[-1], place) else [])] for place in range(width)]
+    return [
+        [*(t for row in filled if (t := at(row, place))), *([at(rows[-1], place)] if at(rows[-1], place) else [])] for place in range(width)
+    ]
 
 
 def _named(
     stacks: list[list[str]], first: int, last: int, contract: Contract, names: dict[str, str], read: Callable[[str], str]
 ) -> _Header:
-    called, named, taken = [], {}, set()
+    called: list[str] = []
+    named: dict[int, Column] = {}
+    taken: set[str] = set()
     for place, stack in enumerate(stacks):
         parts = list(dict.fromkeys(part.strip() for part in stack if part.strip()))
         options = list(dict.fromkeys([" ".join(parts), *(parts[-1:]), *(parts[:1])])) or [""]
@@ -254,9 +265,7 @@ def _by_position(trial: _Trial, contract: Contract, reading: Reading) -> Layout:
         elif len(record.cells) >= len(columns) and (typed or not any(c.type in SHAPES for c in columns)):
             break
     else:
-        raise Unreadable(
-            f"Không hàng nào có đủ {len(columns)} cột của hợp đồng", f"No row has the {len(columns)} columns of the contract"
-        )
+        raise Unreadable(f"Không hàng nào có đủ {len(columns)} cột của hợp đồng", f"No row has the {len(columns)} columns of the contract")
     return Layout(
         trial.dialect,
         tuple(c.name for c in columns),
@@ -280,7 +289,7 @@ def _laid_out(trial: _Trial, header: _Header, contract: Contract | None) -> Layo
         if contract and place not in header.named and fold(name) in ORDINALS:
             ignored.append(name)
             continue
-        name = name.strip() or f"(cột {place + 1})"
+        name = name.replace("\x00", "").strip() or f"(cột {place + 1})"
         unique[name.lower()] = unique.get(name.lower(), 0) + 1
         called.append(name if unique[name.lower()] == 1 else f"{name} ({unique[name.lower()]})")
         places.append(place)
@@ -289,7 +298,9 @@ def _laid_out(trial: _Trial, header: _Header, contract: Contract | None) -> Layo
     decisions = [*_decided(trial)]
     if contract and (spanned[0].line > 1 or len(spanned) > 1):
         lines = "–".join(dict.fromkeys(str(r.line) for r in (spanned[0], spanned[-1])))
-        decisions.append(Decision("header", f"dòng {lines}", f"{len(header.named)}/{len(contract.columns)} cột được gọi tên · columns named"))
+        decisions.append(
+            Decision("header", f"dòng {lines}", f"{len(header.named)}/{len(contract.columns)} cột được gọi tên · columns named")
+        )
     decisions += [Decision("ignored-column", name, "chỉ đánh số hàng · only counts the rows") for name in ignored]
     return Layout(
         trial.dialect,

@@ -9,13 +9,13 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 
 import duckdb
-import pyarrow as pa
 
 from pipelines.contract import Contract
 from pipelines.contract.reading import LEGACY_ENCODINGS
+from pipelines.gate.readers.functions import register
 from pipelines.gate.readers.source import Decision, Source
 from pipelines.gate.readers.syllables import is_syllable, words
 from pipelines.sql import quote
@@ -164,11 +164,11 @@ def _converted(
 ) -> Source:
     legacy = {h: c for h, c in charsets.items() if c}
     for charset in sorted(set(legacy.values())):
-        _register(connection, charset)
+        register(connection, _function(charset), partial(unicode_of, charset=charset))
     raw = {renamed[h]: f"{renamed[h]} (nguyên văn)" for h in legacy}
     items = [
-        f"{_function(charset)}(CAST({quote(h)} AS VARCHAR)) AS {quote(renamed[h])}, {quote(h)} AS {quote(raw[renamed[h]])}"
-        if (charset := charsets[h])
+        f"{_function(legacy[h])}(CAST({quote(h)} AS VARCHAR)) AS {quote(renamed[h])}, {quote(h)} AS {quote(raw[renamed[h]])}"
+        if h in legacy
         else f"{quote(h)} AS {quote(renamed[h])}"
         for h in source.header
     ]
@@ -186,14 +186,3 @@ def _converted(
 
 def _function(charset: str) -> str:
     return f"kho_text_of_{charset}"
-
-
-def _register(connection: duckdb.DuckDBPyConnection, charset: str) -> None:
-    """The alphabet as a function of the connection: a batch at a time, so that a column of any length streams through."""
-
-    def convert(texts: pa.ChunkedArray) -> pa.Array:
-        return pa.array([None if t is None else unicode_of(t, charset) for t in texts.to_pylist()], pa.string())
-
-    name = _function(charset)
-    if not connection.execute("SELECT 1 FROM duckdb_functions() WHERE function_name = ?", [name]).fetchone():
-        connection.create_function(name, convert, ["VARCHAR"], "VARCHAR", type="arrow")  # type: ignore[arg-type,list-item]

@@ -92,7 +92,7 @@ class Source:
     """
     file: Path | None = None
     """The file that ``csv`` reads: the delivery's, or what was unpacked or transcoded from it."""
-    scratch: Scratch | None = None
+    scratch: tuple[Scratch, ...] = ()
     """Keeps the files that ``relation`` reads for as long as the source lives."""
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 TONES = {"\u0300", "\u0301", "\u0303", "\u0309", "\u0323"}
 STOP_TONES = {"", "\u0301", "\u0323"}
-ONSETS = "b c ch d đ g gh gi h k kh l m n ng ngh nh p ph q r s t th tr v x".split()
+ONSETS = "b c ch d đ g gh gi h k kh l m n ng ngh nh p ph q r s t th tr v x".split()  # noqa: SIM905
 BEFORE_FRONT = {"c", "g", "ng"}
 """Onsets that are not written before e, ê, i (`gi` aside)."""
 ONLY_BEFORE_FRONT = {"k", "gh", "ngh"}
@@ -27,7 +27,7 @@ RHYMES = frozenset(
     u ua uân uâng uât uây uc uê uêch uên uênh ui um un ung uô uôc uôi uôm uôn uông uôp uôt uơ uơi up ut uy uya uych uyên uyêt uynh uyt uyp uyu uyn
     ư ưa ưc ưi ưm ưn ưng ươ ươc ươi ươm ươn ương ươp ươt ươu ưt ưu y yêm yên yêng yêt yêu
     ua uan uang uai uay uao uac uat uăn uăt uăng uăc uanh uach ue ueo uet uen
-    """.split()  # the last line is written after q
+    """.split()  # noqa: SIM905 — the last line is written after q
 )
 AFTER_Q = tuple(r for r in RHYMES if r.startswith("u"))
 WORD = re.compile(r"[^\W\d_]+(?:[\u0300-\u036f]+[^\W\d_]*)*")

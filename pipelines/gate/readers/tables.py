@@ -11,11 +11,16 @@ from pipelines.gate.readers.dialect import NUMERIC, SHAPES, Layout, looks
 from pipelines.gate.readers.records import Dialect, Record, split
 from pipelines.gate.readers.source import Total
 
-TOTAL = re.compile(r"(tổng\s*cộng|tổng\s*số|tổng(?!\s*(công ty|cục|hợp|kho|lãnh|đài|đội|thống|bí|giám|thầu))|cộng|tong cong|total|grand total)\b[\s:.(\d)]*", re.I)
+TOTAL = re.compile(
+    r"(tổng\s*cộng|tổng\s*số|tổng(?!\s*(công ty|cục|hợp|kho|lãnh|đài|đội|thống|bí|giám|thầu))|cộng|tong cong|total|grand total)\b[\s:.(\d)]*",
+    re.I,
+)
 GRAND = re.compile(r"tổng|tong cong|grand|total", re.I)
 GROUP = re.compile(r"([IVXLC]+|[A-ZĐ]|\d+)\s*[.)/:-]\s*\S.*|[IVXLC]+")
 COMMENT = ("#", "//", "--", "%%")
 OTHER_DELIMITERS = (",", ";", "\t", "|")
+SHOWN = 10_000
+"""Characters kept of a line that is left out."""
 MAX_HELD = 200
 """Short lines kept back until it is known whether they stand at the end (notes) or among the rows (faults)."""
 
@@ -38,6 +43,11 @@ class LeftOut:
     kind: str
     text: str
 
+    @property
+    def shown(self) -> str:
+        """The text in a form that SQL can carry: NUL as its visible sign, and not endless."""
+        return self.text[:SHOWN].replace("\x00", "␀")
+
 
 @dataclass
 class Sorting:
@@ -49,7 +59,9 @@ class Sorting:
     unnamed_filled: set[int] = field(default_factory=set)
 
 
-def sort(found: Iterable[Record], layout: Layout, contract: Contract | None, sorting: Sorting, trims: bool = False) -> Iterator[Row | LeftOut]:
+def sort(
+    found: Iterable[Record], layout: Layout, contract: Contract | None, sorting: Sorting, trims: bool = False
+) -> Iterator[Row | LeftOut]:
     """The records in order as rows and what is left out.
 
     ``trims``: whoever wrote the file leaves out empty cells at the end of a row, so a short row is whole.
