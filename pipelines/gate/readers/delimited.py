@@ -21,6 +21,8 @@ from pipelines.sql import literal, quote
 
 LOOKED_THROUGH = 64 << 20
 """A file up to this many bytes is looked through before it is called clean; of a larger one, samples are."""
+SAMPLE_LINES = 1_000
+"""Lines of the head that are sorted before anything else is decided."""
 WINDOWS, WINDOW = 8, 64 << 10
 """Samples of a large file, spread evenly, the last at its end; and bytes of each."""
 TRIMMED_SHARE = 0.05
@@ -64,7 +66,7 @@ def _head(file: Path) -> tuple[list[tuple[str, bool]], str]:
 
 
 def _sorted_sample(lines: list[tuple[str, bool]], layout: Layout, contract: Contract | None) -> list[Row | LeftOut]:
-    return list(sort(records(lines, layout.dialect, layout.width), layout, contract, Sorting()))
+    return list(sort(records(lines[:SAMPLE_LINES], layout.dialect, layout.width), layout, contract, Sorting()))
 
 
 def _trims(sample: list[Row | LeftOut], layout: Layout) -> bool:

@@ -28,6 +28,8 @@ CLEAR_GAIN = 0.4
 CLEAR_LEAD = 0.05
 TOKEN = re.compile(r"[^\s!-/:-@\[-`{-~]*[^\x00-\x7f][^\s!-/:-@\[-`{-~]*|[^\s!-/:-@\[-`{-~]*[\x02-\x06\x10-\x1e][^\s!-/:-@\[-`{-~]*")
 """A word as legacy text writes it: whatever stands between blanks and ASCII punctuation, with something beyond ASCII in it."""
+SUSPECT = re.compile(r"[^\x00-\x7f]|[\x02-\x06\x10-\x1e]")
+"""Beyond ASCII, or a control character that VPS and VISCII write letters with."""
 C1_OF_WINDOWS = {ord(bytes([b]).decode("cp1252")): b for b in range(0x80, 0xA0) if b not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)}
 WINDOWS_OF_C1 = {b: c for c, b in C1_OF_WINDOWS.items()}
 VNI_UNSEEN = (("aú", "ẳ"), ("AÚ", "Ẳ"), ("î", "ỵ"), ("Î", "Ỵ"))
@@ -75,15 +77,9 @@ def _capitals(surface: str, text: str) -> str:
 @lru_cache(maxsize=100_000)
 def unicode_of(text: str, charset: str) -> str:
     """One value of a column written in ``charset``; text that is Unicode already stays as it is."""
-    if text.isascii() and not _has_control_letters(text):
-        return text
-    if any(ord(c) > 0xFF and ord(c) not in C1_OF_WINDOWS for c in text):
+    if not SUSPECT.search(text) or any(ord(c) > 0xFF and ord(c) not in C1_OF_WINDOWS for c in text):
         return text
     return decoder(charset)(text)
-
-
-def _has_control_letters(text: str) -> bool:
-    return any(c < " " and c not in "\t\r\n" for c in text)
 
 
 @dataclass(frozen=True)
@@ -109,7 +105,7 @@ class Evidence:
 
 def evidence(texts: Iterable[str]) -> Evidence:
     """Weigh texts; with nothing but ASCII and proper Vietnamese among them, the alphabets are not even tried."""
-    tokens = {token for text in texts if not text.isascii() or _has_control_letters(text) for token in TOKEN.findall(text)}
+    tokens = {token for text in texts if SUSPECT.search(text) for token in TOKEN.findall(text)}
     before = sum(map(_spelt, tokens))
     if before == len(tokens):
         return Evidence(len(tokens), before, {})
