@@ -77,6 +77,8 @@ def _in_font(source: str, charset: str) -> str:
     charmap = get_charmap(charset)
     assert charmap is not None
     letters = {letter: surface for surface, letter in charmap.pairs}
+    if charset == "vni":
+        letters |= {"ẳ": "aú", "Ẳ": "AÚ", "ỵ": "î", "Ỵ": "Î"}  # of the standard, not in the table
     return "".join(letters.get(c) or (letters.get(c.lower(), c) if charset == "tcvn3" else c) for c in unicodedata.normalize("NFC", source))
 
 

@@ -3,28 +3,31 @@
 Row numbers are lines of the file as a text editor shows them; a record spread over lines has the number of its first.
 """
 
-import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipelines.contract import Contract
 from pipelines.gate.readers.dialect import Layout, layout_of
 from pipelines.gate.readers.encodings import HEAD, encoding_of, encoding_of_whole, transcode
-from pipelines.gate.readers.records import MAX_RECORD, lines_of, newline_of, records
+from pipelines.gate.readers.records import lines_of, newline_of, records
 from pipelines.gate.readers.scratch import Scratch
 from pipelines.gate.readers.source import Decision, Source, read_csv, rows_left_out
 from pipelines.gate.readers.tables import LeftOut, Row, Sorting, sort
 from pipelines.sql import literal, quote
 
-LOOKED_THROUGH = 64 << 20
+LOOKED_THROUGH = 32 << 20
 """A file up to this many bytes is looked through before it is called clean; of a larger one, samples are."""
 SAMPLE_LINES = 1_000
 """Lines of the head that are sorted before anything else is decided."""
 WINDOWS, WINDOW = 8, 64 << 10
 """Samples of a large file, spread evenly, the last at its end; and bytes of each."""
+BATCH = 16 << 20
+"""Characters of rows in memory while a dirty file is written anew."""
 TRIMMED_SHARE = 0.05
 ROW, FAULT = "_kho_row", "_kho_fault"
 
@@ -48,7 +51,7 @@ def read_delimited(connection: duckdb.DuckDBPyConnection, file: Path, contract: 
     if not careful and _is_plain(layout, sample, contract, newline) and (clean := _clean(connection, file, layout, contract, sample)):
         return replace(clean, scratch=(scratch,) if scratch else ())
     scratch = scratch or Scratch(connection)
-    return _anew(connection, file, layout, contract, newline, scratch, _trims(sample, layout))
+    return _anew(file, layout, contract, newline, scratch, _trims(sample, layout))
 
 
 def _head(file: Path) -> tuple[list[tuple[str, bool]], str]:
@@ -109,10 +112,8 @@ def _clean(
         "auto_detect": "false",
         "strict_mode": "true",
         "skip": str(layout.data_line - 1),
-        "max_line_size": str(MAX_RECORD),
     }
     if file.stat().st_size > LOOKED_THROUGH:
-        options.pop("max_line_size")  # a buffer per thread is a multiple of it
         sound = _windows_are_sound(file, layout, contract)
     else:
         sound = _all_is_sound(connection, file, layout, names, options)
@@ -173,43 +174,62 @@ def _windows_are_sound(file: Path, layout: Layout, contract: Contract | None) ->
 # ---- a dirty file
 
 
-def _anew(
-    connection: duckdb.DuckDBPyConnection,
-    file: Path,
-    layout: Layout,
-    contract: Contract | None,
-    newline: str,
-    scratch: Scratch,
-    trims: bool,
-) -> Source:
-    """Write the rows to one clean file and what is left out to another, record by record, and read those."""
-    rows, others = scratch.file("rows.csv"), scratch.file("left-out.csv")
+def _anew(file: Path, layout: Layout, contract: Contract | None, newline: str, scratch: Scratch, trims: bool) -> Source:
+    """Write the rows to one Parquet file and what is left out to another, record by record, and read those."""
     sorting = Sorting()
     grouped = contract.reading.group_column if contract else None
+    header = [*layout.header, *([grouped] if grouped else [])]
     found = records(lines_of(file, newline), layout.dialect, layout.width)
-    with rows.open("w", encoding="utf-8", newline="") as to_rows, others.open("w", encoding="utf-8", newline="") as to_others:
-        write_row, write_other = csv.writer(to_rows).writerow, csv.writer(to_others).writerow
+    rows, others = scratch.file("rows.parquet"), scratch.file("left-out.parquet")
+    with _Writer(rows, [ROW, FAULT, *header]) as write_row, _Writer(others, ["row_number", "kind", "text"]) as write_other:
         for item in sort(found, layout, contract, sorting, trims):
             if isinstance(item, Row):
-                write_row([item.line, item.fault, *item.cells, *([item.group] if grouped else [])])
+                write_row(item.line, (item.fault, *item.cells, *((item.group,) if grouped else ())))
             else:
-                write_other([item.line, item.kind, item.shown])
-    header = [*layout.header, *([grouped] if grouped else [])]
-    options = {"header": "false", "auto_detect": "false", "delim": "','", "quote": literal('"'), "escape": literal('"')}
-    options |= {"max_line_size": str(MAX_RECORD * 3), "parallel": "true"}
-    columns = {ROW: "BIGINT", FAULT: "VARCHAR"} | dict.fromkeys(header, "VARCHAR")
-    left = read_csv(others, {"row_number": "BIGINT", "kind": "VARCHAR", "text": "VARCHAR"}, options)
+                write_other(item.line, (item.kind, item.shown))
     return Source(
-        read_csv(rows, columns, options),
+        f"read_parquet({literal(rows)})",
         header,
         first_row=layout.data_line,
         row=ROW,
         fault=FAULT,
-        left_out=f"SELECT row_number, kind, coalesce(text, '') AS text FROM {left}" if others.stat().st_size else None,
+        left_out=f"SELECT row_number, kind, coalesce(text, '') AS text FROM read_parquet({literal(others)})",
         decisions=(*layout.decisions, *_mended(sorting, trims)),
         totals=tuple(sorting.totals),
         scratch=(scratch,),
     )
+
+
+class _Writer:
+    """Rows one by one into a Parquet file: a number, then texts; an empty text is NULL. A batch at a time is in memory."""
+
+    def __init__(self, file: Path, names: list[str]) -> None:
+        self.schema = pa.schema([(names[0], pa.int64()), *((name, pa.string()) for name in names[1:])])
+        self.file = file
+
+    def __enter__(self) -> Callable[[int, tuple[str | None, ...]], None]:
+        self.writer = pq.ParquetWriter(self.file, self.schema)
+        self.numbers: list[int] = []
+        self.texts: list[tuple[str | None, ...]] = []
+        self.size = 0
+        return self._take
+
+    def _take(self, number: int, texts: tuple[str | None, ...]) -> None:
+        self.numbers.append(number)
+        self.texts.append(texts)
+        self.size += sum(len(t) for t in texts if t) + 50
+        if self.size > BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        columns = zip(*self.texts, strict=True) if self.texts else ((),) * (len(self.schema) - 1)
+        arrays = [pa.array([t or None for t in column], pa.string()) for column in columns]
+        self.writer.write_batch(pa.RecordBatch.from_arrays([pa.array(self.numbers, pa.int64()), *arrays], schema=self.schema))
+        self.numbers, self.texts, self.size = [], [], 0
+
+    def __exit__(self, *_: object) -> None:
+        self._flush()
+        self.writer.close()
 
 
 def _mended(sorting: Sorting, trims: bool) -> Iterator[Decision]:

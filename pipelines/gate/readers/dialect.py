@@ -19,6 +19,8 @@ from pipelines.gate.readers.source import Decision, Unreadable
 
 DELIMITERS = (",", ";", "\t", "|", ", ", "\t\t", "||", "::", ":", "^", "~", "¦", "§", "\x1f", "\x01", "\\t", " ")
 """In order of preference where all else is equal."""
+WITHIN_NAMES = (" ", ":")
+"""Delimiters that also stand inside names: they must name half of the columns at least."""
 QUOTES = ('"', "'")
 SAMPLE = 300
 """Records by which a dialect is judged."""
@@ -134,17 +136,19 @@ def _trial(dialect: Dialect, lines: list[str], contract: Contract | None, readin
         if len(found) == SAMPLE:
             break
     header = _named_header(found, contract, reading, read) if contract else None
+    if header and dialect.delimiter in WITHIN_NAMES and not reading.delimiter and 2 * len(header.named) < len(header.names):
+        header = None
     filled = [r for r in found if r.text.strip()]
     width = len(header.names) if header else _usual_width(filled)
     below = [r for r in (found[header.last + 1 :] if header else filled) if r.text.strip()]
     even = sum(_width(r) <= width <= len(r.cells) for r in below) / len(below) if below else 0.0
     neat = _neat(below, header, dialect)
-    preferred = -DELIMITERS.index(dialect.delimiter) / 100 if dialect.delimiter in DELIMITERS else 0.0
+    preferred = -DELIMITERS.index(dialect.delimiter) / 20 if dialect.delimiter in DELIMITERS else 0.0
     score: tuple[float, ...]
     if header:
         score = (1, len(header.named), even + neat + len(header.named) / len(header.names), preferred)
     elif contract:
-        score = (0, (width > 1) + even + neat - abs(width - len(contract.columns)) / 20, 0, preferred)
+        score = (0, (width > 1) + even + neat - abs(width - len(contract.columns)) / 20 + preferred)
     else:
         score = (0, width > 1, round(even * neat, 1), width * even, preferred)
     return _Trial(dialect, found, header, score, perfect=even == neat == 1)
@@ -255,15 +259,15 @@ def _first_header(trial: _Trial, contract: Contract | None) -> _Header:
 def _by_position(trial: _Trial, contract: Contract, reading: Reading) -> Layout:
     """Columns in the contract's order; a row that names them, or whose cells are not of their types, is a header."""
     columns = contract.columns
-    last = trial.header.last if trial.header and trial.header.named else -1
-    first = 0 if last < 0 else trial.header.first if trial.header else 0
+    first, last = (trial.header.first, trial.header.last) if trial.header and trial.header.named else (0, -1)
     for index, record in enumerate(trial.records):
         pinned = reading.header_row is not None and record.line <= reading.header_row
-        typed = [c for c, cell in zip(columns, record.cells, strict=False) if looks(c, cell) and c.type in SHAPES and cell.strip()]
-        if index <= last or pinned:
-            last = max(last, index)
-        elif len(record.cells) >= len(columns) and (typed or not any(c.type in SHAPES for c in columns)):
+        typed = any(c.type in SHAPES and SHAPES[c.type].fullmatch(cell.strip()) for c, cell in zip(columns, record.cells, strict=False))
+        wide = len(record.cells) >= len(columns)
+        if index > last and not pinned and wide and (typed or not any(c.type in SHAPES for c in columns)):
             break
+        if index > last and wide:
+            first = last = index
     else:
         raise Unreadable(f"Không hàng nào có đủ {len(columns)} cột của hợp đồng", f"No row has the {len(columns)} columns of the contract")
     return Layout(

@@ -3,12 +3,15 @@
 import codecs
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import combining, normalize
 
 from pipelines.contract.reading import LEGACY_ENCODINGS
 from pipelines.gate.readers.legacy import ENOUGH_WORDS, evidence
 from pipelines.gate.readers.source import Decision, Unreadable
 
 HEAD = 256 << 10
+LONGEST_LETTER = 4
+"""Characters of one letter with its marks."""
 CHUNK = 1 << 20
 BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -17,6 +20,8 @@ BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+SURELY_UTF_8 = 6
+"""Bytes beyond ASCII that all form UTF-8 letters; in an 8-bit set they would not."""
 FONT_SURFACE = "latin-1"
 """How the bytes of legacy font text are read until `legacy.recognise` looks at the columns: byte for byte."""
 
@@ -47,19 +52,27 @@ def encoding_of(head: bytes, pinned: str | None = None) -> Encoding:
         return Encoding(pinned, "pinned", plain=codecs.lookup(pinned).name == "utf-8")
     if (wide := _utf_16_without_mark(head)) is not None:
         return wide
-    if _is_utf_8(head):
+    try:
+        codecs.utf_8_decode(head, "strict", False)
         return Encoding("utf-8", plain=True)
+    except UnicodeDecodeError as error:
+        before = head[: error.start]
     if pinned:
         return Encoding(FONT_SURFACE, f"pinned: {pinned}")
+    if _beyond_ascii(before) >= SURELY_UTF_8:
+        raise _mixed(before.count(b"\n") + 1)
     return _eight_bit(head)
 
 
-def _is_utf_8(data: bytes) -> bool:
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(data)
-    except UnicodeDecodeError:
-        return False
-    return True
+def _beyond_ascii(data: bytes) -> int:
+    return len(data) - len(data.translate(None, bytes(range(0x80, 0x100))))
+
+
+def _mixed(line: int) -> Unreadable:
+    return Unreadable(
+        f"Dòng {line} không theo bảng mã UTF-8 như phần trước của tệp; hãy lưu lại cả tệp kiểu «CSV UTF-8»",
+        f"Line {line} is not in UTF-8 as the lines before it; save the whole file as “CSV UTF-8”",
+    )
 
 
 def _utf_16_without_mark(head: bytes) -> Encoding | None:
@@ -114,24 +127,27 @@ def encoding_of_whole(file: Path, head: bytes) -> Encoding:
     if fault is None:
         return Encoding("utf-8", plain=True)
     line, offset = fault
-    if not head.isascii():
-        raise Unreadable(
-            f"Dòng {line} không theo bảng mã UTF-8 như phần đầu của tệp; hãy lưu lại cả tệp kiểu «CSV UTF-8»",
-            f"Line {line} is not in UTF-8 as the rest of the file; save the whole file as “CSV UTF-8”",
-        )
+    if _beyond_ascii(head) >= SURELY_UTF_8:
+        raise _mixed(line)
     with file.open("rb") as stream:
         stream.seek(max(0, offset - HEAD // 2))
         return _eight_bit(stream.read(HEAD))
 
 
 def transcode(file: Path, encoding: Encoding, target: Path) -> Path:
-    """Write ``file`` to ``target`` in UTF-8, a chunk at a time."""
+    """Write ``file`` to ``target`` in UTF-8, a chunk at a time; letters and tones that the set keeps apart (CP1258) are joined."""
     decoder = codecs.getincrementaldecoder(encoding.codec)()
+    carried = ""
     try:
         with file.open("rb") as source, target.open("wb") as out:
             while chunk := source.read(CHUNK):
-                out.write(decoder.decode(chunk).encode("utf-8", "surrogatepass"))
-            out.write(decoder.decode(b"", final=True).encode("utf-8"))
+                text = carried + decoder.decode(chunk)
+                whole = max(0, len(text) - LONGEST_LETTER)  # the next chunk may begin with the tone of this one's last letter
+                while whole and combining(text[whole]):
+                    whole -= 1
+                out.write(normalize("NFC", text[:whole]).encode())
+                carried = text[whole:]
+            out.write(normalize("NFC", carried + decoder.decode(b"", final=True)).encode())
     except UnicodeError as error:
         raise Unreadable(
             f"Tệp không đọc được theo bảng mã {encoding.codec}", f"The file cannot be read in the encoding {encoding.codec}"

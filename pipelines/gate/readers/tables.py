@@ -80,7 +80,7 @@ class _Sorter:
         self.first_name = self.header[0]
         self.groups = contract.reading.group_column if contract else None
         self.others = [Dialect(d, layout.dialect.quote) for d in OTHER_DELIMITERS if d != layout.dialect.delimiter]
-        self.held: list[LeftOut] = []
+        self.held: list[Record] = []
         self.elsewhere = self.after_blank = False
         self.rows = 0
         self.group: str | None = None
@@ -202,7 +202,7 @@ class _Sorter:
             yield LeftOut(record.line, "comment", record.text)
             return
         if len(filled) == 1 and width >= 3 and len(self.held) < MAX_HELD:
-            self.held.append(LeftOut(record.line, "note", record.text))
+            self.held.append(record)
             return
         yield from self._release("short")
         yield self._made(record, cells)
@@ -244,9 +244,5 @@ class _Sorter:
     def _release(self, kind: str) -> Iterator[Row | LeftOut]:
         """Lines with one cell that were kept back: notes at the end of the table, broken rows among its rows."""
         for held in self.held:
-            if kind == "note":
-                yield held
-            else:
-                cells, _ = split(held.text, self.layout.dialect)
-                yield self._made(Record(held.line, cells, held.text), cells)
+            yield LeftOut(held.line, "note", held.text) if kind == "note" else self._made(held, held.cells)
         self.held = []
