@@ -26,7 +26,7 @@ SAMPLE = 300
 """Records by which a dialect is judged."""
 ABOVE = 80
 """Records within which the header is sought."""
-MAX_COLUMNS = 4_096
+MAX_COLUMNS = 2_000
 MAX_NAME = 1_000
 """Characters of a header cell; a longer one is no name."""
 ORDINALS = {"stt", "tt", "so_tt", "so_thu_tu", "no"}

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import duckdb
 import pyarrow as pa
-from duckdb.func import PythonUDFType
+from duckdb.func import FunctionNullHandling, PythonUDFType
 
 
 def register(connection: duckdb.DuckDBPyConnection, name: str, function: Callable[[str], str | None]) -> None:
@@ -14,4 +14,6 @@ def register(connection: duckdb.DuckDBPyConnection, name: str, function: Callabl
         return pa.array([None if t is None else function(t) for t in texts.to_pylist()], pa.string())
 
     if not connection.execute("SELECT 1 FROM duckdb_functions() WHERE function_name = ?", [name]).fetchone():
-        connection.create_function(name, batch, ["VARCHAR"], "VARCHAR", type=PythonUDFType.ARROW)
+        connection.create_function(
+            name, batch, ["VARCHAR"], "VARCHAR", type=PythonUDFType.ARROW, null_handling=FunctionNullHandling.SPECIAL
+        )

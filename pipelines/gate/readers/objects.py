@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import duckdb
@@ -40,9 +39,9 @@ def of_objects(connection: duckdb.DuckDBPyConnection, rows: str, contract: Contr
     columns = list(_columns(structure, "json", "", known, opened={"properties"} if feature else set()))
     if feature:
         columns = [c for c in columns if c.name not in ("type", "bbox") or fold(c.name) in known]
-    columns, rows, told = _with_xml(connection, rows, columns, known)
     if len(columns) > MAX_COLUMNS:
         raise Unreadable(f"Các hàng có hơn {MAX_COLUMNS} trường", f"The rows have more than {MAX_COLUMNS} fields")
+    columns, rows, told = _with_xml(connection, rows, columns, known)
     names = _unique([c.name for c in columns])
     bases = list(dict.fromkeys(c.base for c in columns))
     lists = ", ".join(
@@ -144,8 +143,10 @@ def _with_xml(
 
 
 def _holding_xml(connection: duckdb.DuckDBPyConnection, rows: str, columns: list[_Column]) -> list[_Column]:
-    texts = ", ".join(f"json_extract_string({c.base}, {literal(c.pointer)})" for c in columns)
-    sample = list(islice(connection.execute(f"SELECT {texts} FROM ({rows}) LIMIT {XML_SAMPLE}").fetchall(), XML_SAMPLE))
+    pointers = ", ".join(literal(c.pointer) for c in columns)
+    sample = [
+        v for (v,) in connection.execute(f"SELECT json_extract_string(json, [{pointers}]) FROM ({rows}) LIMIT {XML_SAMPLE}").fetchall()
+    ]
     found = []
     for index, column in enumerate(columns):
         values = [row[index].strip() for row in sample if row[index]]

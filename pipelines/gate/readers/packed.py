@@ -71,11 +71,12 @@ def _unzip(file: Path, scratch: Scratch, readable: Callable[[str], bool], limit:
     seen: dict[str, str] = {}
     left = _allowed(file.stat().st_size, limit)
     with zipfile.ZipFile(file) as archive:
-        inside = sorted((i for i in archive.infolist() if not i.is_dir()), key=lambda i: (len(i.filename), i.filename))  # `a`, then `a (1)`
+        inside = [i for i in archive.infolist() if not i.is_dir()]
+        inside.sort(key=lambda i: (len(_own_name(i)), _own_name(i)))  # `a`, then `a (1)`
         if len(inside) > MEMBERS_LIMIT:
             raise Unreadable(f"Tệp nén chứa hơn {MEMBERS_LIMIT} tệp", f"The packed file holds more than {MEMBERS_LIMIT} files")
         for info in inside:
-            name = PurePosixPath(info.filename.replace("\\", "/")).name  # a path says nothing, and may lead out of the folder
+            name = _own_name(info)
             suffix = PurePosixPath(name.lower()).suffix
             if suffix in NESTED:
                 raise _nested(name)
@@ -97,6 +98,11 @@ def _unzip(file: Path, scratch: Scratch, readable: Callable[[str], bool], limit:
     if not members:
         raise Unreadable("Trong tệp nén không có tệp dữ liệu nào", "The packed file holds no data file")
     return members, decisions
+
+
+def _own_name(info: zipfile.ZipInfo) -> str:
+    """The name without its folders, which say nothing and may lead out of ours."""
+    return PurePosixPath(info.filename.replace("\\", "/")).name
 
 
 def _allowed(packed: int, limit: int) -> int:
