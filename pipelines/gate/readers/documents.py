@@ -20,7 +20,7 @@ from pipelines.sql import literal
 
 MAX_DEPTH = 200
 """Levels of nesting; DuckDB goes down them by recursion, and dies of a hundred thousand."""
-MAX_WHOLE = 128 << 20
+MAX_WHOLE = 64 << 20
 """Bytes of a document whose rows stand inside one object: it is read whole. A list or lines may be of any size."""
 CHUNK = 1 << 20
 

@@ -1,7 +1,10 @@
 """ZIP and gzip: what is in them, unpacked beside the spill files and never beyond a limit."""
 
+import errno
 import gzip
 import hashlib
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -23,6 +26,8 @@ RATIO_LIMIT, RATIO_FROM = 200, 64 << 20
 """How many times larger than packed the content may be, once it is over so many bytes: text packs 5–20 times, repeated rows 100."""
 MEMBERS_LIMIT = 1_000
 CHUNK = 1 << 20
+MALFORMED = (NotImplementedError, ValueError, OverflowError, struct.error, lzma.LZMAError)
+"""What the standard library raises on archives whose own tables make no sense."""
 PACKED = {".zip", ".gz"}
 NESTED = PACKED | {".7z", ".rar", ".tar", ".tgz", ".bz2", ".xz", ".zst"}
 
@@ -44,8 +49,10 @@ def unpack(file: Path, scratch: Scratch, readable: Callable[[str], bool], limit:
         if file.suffix.lower() == ".gz":
             return _gunzip(file, scratch, readable, limit)
         return _unzip(file, scratch, readable, limit)
-    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
-        if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, *MALFORMED) as error:
+        raise Unreadable("Tệp nén bị hỏng hoặc chưa gửi trọn", "The packed file is damaged or incomplete") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:
             raise  # the disk's trouble, not the sender's
         raise Unreadable("Tệp nén bị hỏng hoặc chưa gửi trọn", "The packed file is damaged or incomplete") from error
 

@@ -17,12 +17,14 @@ MAX_RECORD = 16 << 20
 """Characters of the longest record; what a line holds beyond is cut off, and the row held back."""
 MAX_LINES = 2_000
 """Lines of the longest record."""
+CLOSINGS = 3
+"""How many lines are tried that may close a quote left open."""
 STAND_IN = "\x1f"
 """Stands for a delimiter of several characters while a line is split (the unit separator of ASCII)."""
 BREAKS = str.maketrans("\n\r", "\x1e\x1d")
 """Line breaks inside a record, which the csv module would take for its end."""
 BREAKS_BACK = str.maketrans("\x1e\x1d", "\n\r")
-MAX_MENDED = 32_000
+MAX_MENDED = 8_000
 """Characters of a line whose broken quotes are mended; trying every quote of a longer one would take for ever."""
 csv.field_size_limit(MAX_RECORD * 2)
 
@@ -70,48 +72,70 @@ def lines_of(file: Path, newline: str, limit: int = MAX_RECORD) -> Iterator[tupl
 
 def records(lines: Iterable[tuple[str, bool]], dialect: Dialect, width: int | None = None) -> Iterator[Record]:
     """The records of ``lines``. ``width`` is how many cells a record spread over lines must have (any, where None)."""
-    source = iter(lines)
-    pending: deque[tuple[str, bool]] = deque()
-    number = 1
-    while True:
-        if not pending:
-            pending.extend(islice(source, 1))
-            if not pending:
-                return
-        text, cut = pending.popleft()
+    ahead = _Ahead(lines, dialect)
+    while (taken := ahead.take()) is not None:
+        number, text, cut = taken
         cells, is_open = split(text, dialect)
-        taken = 1
-        if is_open and not cut and (whole := _closed(text, pending, source, dialect, width)):
-            cells, taken = whole
-            for _ in range(taken - 1):
-                pending.popleft()
+        last = number
+        if is_open and not cut and (whole := _closed(number, text, ahead, dialect, width)):
+            cells, last = whole
+            ahead.drop(last)
         elif is_open:
             cells = _by_place(text, dialect)
-        yield Record(number, cells, text, cut, number + taken)
-        number += taken
+        yield Record(number, cells, text, cut, last + 1)
 
 
-def _closed(
-    text: str, pending: deque[tuple[str, bool]], source: Iterator[tuple[str, bool]], dialect: Dialect, width: int | None
-) -> tuple[list[str], int] | None:
-    """The record that an open quote makes with the lines after it, and how many lines that is; lines read ahead are kept."""
-    parts, size = [text], len(text)
-    odd = dialect.quote
-    for index in range(MAX_LINES):
-        if index == len(pending):
-            pending.extend(islice(source, 1))
-        if index == len(pending):
+class _Ahead:
+    """Lines with those read ahead; each is looked at for quotes once, however many records might reach it."""
+
+    def __init__(self, lines: Iterable[tuple[str, bool]], dialect: Dialect) -> None:
+        self.source, self.dialect = iter(lines), dialect
+        self.waiting: deque[tuple[str, bool]] = deque()
+        self.first, self.size = 1, 0
+        self.odd: deque[int] = deque()
+        """Numbers of waiting lines that may close a quote: those with an odd number of them."""
+
+    def take(self) -> tuple[int, str, bool] | None:
+        if not self.waiting and not self._read():
             return None
-        more, cut = pending[index]
-        parts.append(more)
-        size += len(more)
-        if cut or size > MAX_RECORD:
-            return None
-        if _quotes(more, dialect) % 2 == 0 and odd:
-            continue
-        cells, is_open = split("\n".join(parts), dialect)
+        text, cut = self.waiting.popleft()
+        self.size -= len(text)
+        self.first += 1
+        while self.odd and self.odd[0] < self.first:
+            self.odd.popleft()
+        return self.first - 1, text, cut
+
+    def drop(self, last: int) -> None:
+        while self.first <= last:
+            self.take()
+
+    def closing(self) -> Iterator[int]:
+        """Numbers of the next few lines that may close a quote, within reach."""
+        for index in range(CLOSINGS):
+            while len(self.odd) <= index:
+                if len(self.waiting) >= MAX_LINES or self.size > MAX_RECORD or not self._read():
+                    return
+            yield self.odd[index]
+
+    def upto(self, last: int) -> list[str]:
+        return [text for text, _ in islice(self.waiting, last - self.first + 1)]
+
+    def _read(self) -> bool:
+        for text, cut in self.source:
+            self.waiting.append((text, cut))
+            self.size += len(text)
+            if self.dialect.quote and _quotes(text, self.dialect) % 2:
+                self.odd.append(self.first + len(self.waiting) - 1)
+            return True
+        return False
+
+
+def _closed(number: int, text: str, ahead: _Ahead, dialect: Dialect, width: int | None) -> tuple[list[str], int] | None:
+    """The record that an open quote makes with the lines after it, and the number of its last line."""
+    for last in ahead.closing():
+        cells, is_open = split("\n".join([text, *ahead.upto(last)]), dialect)
         if not is_open:
-            return (cells, index + 2) if cells and (width is None or len(cells) == width) else None
+            return (cells, last) if cells and (width is None or len(cells) == width) else None
     return None
 
 
