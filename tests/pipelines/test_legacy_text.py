@@ -115,7 +115,7 @@ def test_windows_1258_is_told_from_fonts(tmp_path: Path) -> None:
 
 def test_a_pinned_alphabet_converts_what_the_sample_would_not_prove(tmp_path: Path) -> None:
     opened = open_file(tmp_path, "a.csv", "ma_to,ten\nA,N÷\nB,Nam\n", contract(tmp_path, encoding="tcvn3"))
-    assert opened.column("ten") == ["Nữ", "Nam"] and opened.source.header == NAMES[:1] + ["ten"]
+    assert opened.column("ten") == ["Nữ", "Nam"] and opened.source.header == [*NAMES[:1], "ten"]
 
 
 @given(name=st.text(alphabet="ạđô§Å¹\"'(); ", min_size=1, max_size=10))

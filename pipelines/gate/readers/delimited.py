@@ -217,7 +217,7 @@ class _Writer:
     def _take(self, number: int, texts: tuple[str | None, ...]) -> None:
         self.numbers.append(number)
         self.texts.append(texts)
-        self.size += sum(len(t) for t in texts if t) + 50
+        self.size += sum(map(len, filter(None, texts))) + 50
         if self.size > BATCH:
             self._flush()
 

@@ -9,7 +9,6 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -24,8 +23,6 @@ STAND_IN = "\x1f"
 BREAKS = str.maketrans("\n\r", "\x1e\x1d")
 """Line breaks inside a record, which the csv module would take for its end."""
 BREAKS_BACK = str.maketrans("\x1e\x1d", "\n\r")
-MAX_MENDED = 8_000
-"""Characters of a line whose broken quotes are mended; trying every quote of a longer one would take for ever."""
 csv.field_size_limit(MAX_RECORD * 2)
 
 
@@ -124,7 +121,7 @@ class _Ahead:
         for text, cut in self.source:
             self.waiting.append((text, cut))
             self.size += len(text)
-            if self.dialect.quote and _quotes(text, self.dialect) % 2:
+            if self.dialect.quote in text and self.dialect.quote and _quotes(text, self.dialect) % 2:
                 self.odd.append(self.first + len(self.waiting) - 1)
             return True
         return False
@@ -182,21 +179,29 @@ def _parse(text: str, dialect: Dialect, strict: bool = False) -> list[str]:
     return cells if dialect.simple else [cell.replace(STAND_IN, dialect.delimiter) for cell in cells]
 
 
-@lru_cache
-def _placed(dialect: Dialect) -> re.Pattern[str]:
-    delimiter, quote = re.escape(dialect.delimiter), re.escape(dialect.quote)
-    return re.compile(rf"{delimiter}( *{quote}.*?{quote} *(?={delimiter}|\Z)|(?:(?!{delimiter}).)*)", re.DOTALL)
-
-
-def _bare(cell: str, dialect: Dialect) -> str:
-    stripped = cell.strip()
-    if len(stripped) >= 2 and stripped.startswith(dialect.quote) and stripped.endswith(dialect.quote):
-        return stripped[1:-1].replace(dialect.quote * 2, dialect.quote)
-    return cell
-
-
 def _by_place(text: str, dialect: Dialect) -> list[str]:
-    """Cells told by where quotes stand: a pair that encloses a whole cell holds it together, any other is a letter."""
-    if len(text) > MAX_MENDED:
-        return text.split(dialect.delimiter)
-    return [_bare(m[1], dialect) for m in _placed(dialect).finditer(dialect.delimiter + text)]
+    """Cells told by where quotes stand: one that begins a cell holds it together up to the next that ends one; others are letters."""
+    quote, delimiter = dialect.quote, dialect.delimiter
+    if not delimiter.isspace():
+        text = re.sub(f"{re.escape(quote)} +{re.escape(delimiter)}", lambda _: quote + delimiter, text)
+    ends_quoted = text.rstrip(" ").endswith(quote)
+    cells: list[str] = []
+    at, closes = 0, True
+    while True:
+        start = at
+        while text.startswith(" ", start) and delimiter != " ":
+            start += 1
+        if text.startswith(quote, start) and closes:
+            end = text.find(quote + delimiter, start + 1)
+            if end >= 0:
+                cells.append(text[start + 1 : end].replace(quote * 2, quote))
+                at = end + len(quote + delimiter)
+                continue
+            closes = False  # nor will a later one find its end
+            if ends_quoted and len(text.rstrip(" ")) > start + 1:
+                return [*cells, text.rstrip(" ")[start + 1 : -1].replace(quote * 2, quote)]
+        end = text.find(delimiter, at)
+        if end < 0:
+            return [*cells, text[at:]]
+        cells.append(text[at:end])
+        at = end + len(delimiter)

@@ -18,6 +18,10 @@ TOTAL = re.compile(
 GRAND = re.compile(r"tổng|tong cong|grand|total", re.I)
 GROUP = re.compile(r"([IVXLC]+|[A-ZĐ]|\d+)\s*[.)/:-]\s*\S.*|[IVXLC]+")
 COMMENT = ("#", "//", "--", "%%")
+TOTALLING = frozenset("tTcCgG")
+"""First letters of the words for totals."""
+TELLING = TOTALLING | frozenset(" \t\u00a0\ufeff#/-%") | {""}
+"""How the first cells begin of a record that may be no row."""
 OTHER_DELIMITERS = (",", ";", "\t", "|")
 SHOWN = 10_000
 """Characters kept of a line that is left out."""
@@ -80,6 +84,10 @@ class _Sorter:
         self.first_name = self.header[0]
         self.groups = contract.reading.group_column if contract else None
         self.others = [Dialect(d, layout.dialect.quote) for d in OTHER_DELIMITERS if d != layout.dialect.delimiter]
+        self.identity = layout.places == tuple(range(layout.width))
+        self.telling = TELLING | {
+            sign for cell in layout.header[:1] for sign in (cell[:1].lower(), cell[:1].upper(), fold(cell)[:1], fold(cell)[:1].upper())
+        }
         self.held: list[Record] = []
         self.elsewhere = self.after_blank = False
         self.rows = 0
@@ -88,6 +96,12 @@ class _Sorter:
         self.last_row = 0
 
     def take(self, record: Record) -> Iterator[Row | LeftOut]:
+        if self.rows and self._is_ordinary(record):
+            self.covered_from = self.covered_from or record.line
+            self.rows, self.last_row = self.rows + 1, record.line
+            cells = record.cells
+            yield Row(record.line, cells if self.identity else [cells[p] for p in self.layout.places], None, self.group)
+            return
         text = record.text.strip()
         if record.line < self.layout.data_line:
             yield LeftOut(record.line, self._above(record, text), record.text)
@@ -114,6 +128,20 @@ class _Sorter:
             yield LeftOut(record.line, "total", record.text)
         else:
             yield from self._row(record, text)
+
+    def _is_ordinary(self, record: Record) -> bool:
+        """Nothing about the record asks for a second look: most of even a dirty file is such, and time goes by records."""
+        cells = record.cells
+        return (
+            len(cells) == self.layout.width > 1
+            and not (self.held or self.elsewhere or self.after_blank or record.cut)
+            and cells[0][:1] not in self.telling
+            and cells[1][:1] not in TELLING
+            and (len(cells) < 3 or cells[2][:1] not in TOTALLING)
+            and (len(cells) < 4 or cells[3][:1] not in TOTALLING)
+            and record.next_line == record.line + 1
+            and "\x00" not in record.text
+        )
 
     def end(self) -> Iterator[Row | LeftOut]:
         yield from self._release("note")
