@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import gate, search, whole, workbook
+from benchmarks import dialects, gate, search, whole, workbook
 from benchmarks.measure import Figure
 from pipelines.settings import PROJECT
 
@@ -26,8 +26,9 @@ def main() -> int:
         for title, part in (
             ("all datasets", whole.measure),
             ("search", search.measure),
-            ("gate", gate.measure),
+            ("dialects", dialects.measure),
             ("workbook", workbook.measure),
+            ("gate", gate.measure),
         ):
             with console.status(f"measuring: {title} …"):
                 found = part(folder)

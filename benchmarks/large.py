@@ -1,14 +1,10 @@
 """The whole gate on one very large CSV: read, type, test, commit; held against plain DuckDB and, as a rival, dlt."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
 import yaml
 
-from benchmarks.measure import Cost, Figure, middle_of, python_work
-from pipelines.settings import PROJECT
 from pipelines.sql import literal
 
 ROWS = 10_000_000
@@ -56,7 +52,15 @@ def register(folder: Path) -> None:
         _column("chu_ho_so", required=True, logicalTypeOptions={"maxLength": 100}),
         _column("ghi_chu", logicalTypeOptions={"maxLength": 200}),
     ]
-    rules = [{"name": "thu_tu_ngay", "description": "Trả trước khi nhận", "type": "custom", "engine": "kho", "implementation": "ngay_tra >= ngay_nhan"}]
+    rules = [
+        {
+            "name": "thu_tu_ngay",
+            "description": "Trả trước khi nhận",
+            "type": "custom",
+            "engine": "kho",
+            "implementation": "ngay_tra >= ngay_nhan",
+        }
+    ]
     facts = {
         "nameEn": "Measured", "descriptionEn": "For the benchmark.", "access": "open", "personalData": "none", "licence": "CC-BY-4.0",
         "cycle": "monthly", "delivery": "csv", "loadMode": "replace", "provenance": "inferred",

@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 CHUNK = 1 << 20
 
@@ -31,13 +31,20 @@ def keep(archive: Path, file: Path) -> tuple[str, Path]:
                 target.write(chunk)
             target.flush()
             os.fsync(target.fileno())
-        place = find(archive, sha.hexdigest(), file.suffix.lower())
+        place = find(archive, sha.hexdigest(), suffix_of(file.name))
         if not place.exists():
             place.parent.mkdir(exist_ok=True)
             shutil.move(temporary, place)
         return sha.hexdigest(), place
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def suffix_of(name: str) -> str:
+    """The suffix that says how a file is read: `.csv`, `.zip`, and both of `.csv.gz`."""
+    path = PurePosixPath(name.lower())
+    inner = PurePosixPath(path.stem).suffix
+    return inner + path.suffix if path.suffix == ".gz" and inner[1:].isalpha() else path.suffix
 
 
 def find(archive: Path, sha256: str, suffix: str) -> Path:

@@ -88,7 +88,7 @@ def _last_delivery(store: Store, contract: Contract, sha256: str) -> Arrival | N
         ).fetchone()
     if row is None:
         return None
-    kept = archive.find(store.settings.archive, sha256, Path(row[0]).suffix.lower())
+    kept = archive.find(store.settings.archive, sha256, archive.suffix_of(row[0]))
     return Arrival(kept, row[0], sha256, row[1], rejudged=True) if kept.exists() else None
 
 
@@ -148,7 +148,7 @@ def _judge_and_commit(
                 return _record_duplicate(store, contract, replace(outcome, corrects=correction.delivery_id), arrival, run_id, started)
             return _commit(store, contract, correction.judgement, arrival, outcome, release, run_id, started, correction)
         with store.gate_connection() as gate:
-            judgement = judge(gate, contract, arrival.file, staging)
+            judgement = judge(gate, contract, arrival.file, staging, unpacked_limit=store.settings.unpacked_limit)
         return _commit(store, contract, judgement, arrival, outcome, release, run_id, started)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -18,6 +18,8 @@ class Settings:
     home: Path
     catalogue_url: str = "http://127.0.0.1:8000"
     """Where people find the catalogue: for links in notices and in Dagster."""
+    unpacked_limit: int = 20 << 30
+    """Bytes that a packed delivery (ZIP, gzip) may unpack to."""
 
     @property
     def catalogue(self) -> Path:
@@ -65,9 +67,10 @@ def dagster_environment(where: Settings) -> dict[str, str]:
 
 
 def settings() -> Settings:
-    """Settings from ``KHO_REGISTER``, ``KHO_HOME`` and ``KHO_CATALOGUE_URL``; by default ``datasets/`` and ``var/`` beside the code."""
+    """Settings from the environment; every variable is described in docs/run.md. By default all is beside the code."""
     return Settings(
         register=Path(os.environ.get("KHO_REGISTER", PROJECT / "datasets")).resolve(),
         home=Path(os.environ.get("KHO_HOME", PROJECT / "var")).resolve(),
         catalogue_url=os.environ.get("KHO_CATALOGUE_URL", Settings.catalogue_url).rstrip("/"),
+        unpacked_limit=int(os.environ.get("KHO_UNPACKED_LIMIT", Settings.unpacked_limit)),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from pipelines.archive import suffix_of
 from pipelines.contract import Register
 from pipelines.contract.odcs import ContractReader
 from pipelines.drafts.columns import infer_columns
@@ -24,7 +25,18 @@ __all__ = ["Draft", "draft_from_sample", "drafts_from_inventory", "try_out", "wr
 UNSORTED = "chua-phan-loai"
 """The domain of a draft whose id nobody gave."""
 
-DELIVERY = {".tsv": "csv", ".txt": "csv", ".xls": "xlsx", ".xlsm": "xlsx", ".xlsb": "xlsx", ".ods": "xlsx"}
+DELIVERY = {
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".xls": "xlsx",
+    ".xlsm": "xlsx",
+    ".xlsb": "xlsx",
+    ".ods": "xlsx",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".geojsonl": "geojson",
+    ".zip": "csv",
+}
 
 
 def draft_from_sample(
@@ -42,7 +54,7 @@ def draft_from_sample(
         columns, warnings = infer_columns(connection, source, register.semantic_types)
     title = title or dataset.rpartition("/")[2].replace("-", " ").capitalize()
     warnings += similar_datasets(title, {c.name for c in columns}, register)
-    suffix = file.suffix.lower()
+    suffix = suffix_of(file.name).removesuffix(".gz")
     facts = Facts(dataset, title, agency, delivery=DELIVERY.get(suffix, suffix.lstrip(".")))
     return Draft(dataset, draft_text(facts, columns), warnings=warnings)
 

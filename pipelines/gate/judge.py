@@ -9,8 +9,7 @@ import duckdb
 from pipelines.contract import Contract
 from pipelines.gate.forms import Form, forms
 from pipelines.gate.headers import match
-from pipelines.gate.readers import Decision, Source, Unreadable, read
-from pipelines.gate.readers.source import rows_left_out
+from pipelines.gate.readers import UNPACKED_LIMIT, Decision, Source, Unreadable, read
 from pipelines.gate.scan import ROW, Bit, Scan
 from pipelines.gate.thresholds import identifier_reasons, refusal_reasons
 from pipelines.gate.totals import Disagreement, disagreements
@@ -67,13 +66,17 @@ def judge(
     *,
     source: Source | None = None,
     known: Mapping[str, Form] | None = None,
+    unpacked_limit: int = UNPACKED_LIMIT,
+    careful: bool = False,
 ) -> Judgement:
     """Judge the delivery ``file``. ``staging`` is a folder to write to, to be kept until the judgement is used.
 
-    ``source`` is the delivery where it is opened already; ``known`` the forms of columns that need not be found out again.
+    ``source`` is the delivery where it is opened already; ``known`` the forms of columns that need not be found out again;
+    ``unpacked_limit`` the bytes that a packed delivery may unpack to; ``careful``: see `read`.
     """
+    staging.mkdir(parents=True, exist_ok=True)
     try:
-        source = source or read(connection, file, contract)
+        source = source or read(connection, file, contract, careful, unpacked_limit)
     except Unreadable as error:
         return refusal("unreadable", error.vi, error.en)
     mapping = match(contract, source.header)
@@ -89,11 +92,13 @@ def judge(
                 Reason("unknown_column", name, 1, f"Cột «{name}» không có trong hợp đồng dữ liệu{hint[0]}",
                        f"Column “{name}” is not in the contract{hint[1]}")
             )  # fmt: skip
-        return _with_reading(connection, source, Judgement(0, 0, 0, tuple(faults), None))
+        return _with_reading(connection, source, staging, Judgement(0, 0, 0, tuple(faults), None))
     try:
         staged = Staged.of(connection, contract, source, mapping.columns, staging, known or {})
-        return _with_reading(connection, source, staged.judgement(), staged.decisions)
+        return _with_reading(connection, source, staging, staged.judgement(), staged.decisions)
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
+        if source.csv and not careful:
+            return judge(connection, contract, file, staging, known=known, unpacked_limit=unpacked_limit, careful=True)
         damage = Unreadable.because_of(error, file)
         return refusal("unreadable", damage.vi, damage.en)
     finally:
@@ -101,11 +106,19 @@ def judge(
 
 
 def _with_reading(
-    connection: duckdb.DuckDBPyConnection, source: Source, judgement: Judgement, decisions: tuple[Decision, ...] = ()
+    connection: duckdb.DuckDBPyConnection, source: Source, staging: Path, judgement: Judgement, decisions: tuple[Decision, ...] = ()
 ) -> Judgement:
-    """The judgement with what the reader decided and left out. Left-out rows are few: they are kept as values."""
-    rows = connection.execute(source.left_out).fetchall() if source.left_out else []
-    return replace(judgement, left_out=rows_left_out(rows), rows_left_out=len(rows), decisions=source.decisions + decisions)
+    """The judgement with what the reader decided and what it left out."""
+    judgement = replace(judgement, decisions=source.decisions + decisions)
+    if source.left_out is None:
+        return judgement
+    # A file of its own: the store's connection sees no relation of this one, and blank lines can be half a million.
+    file = staging / "left_out.parquet"
+    row = connection.execute(
+        f"COPY (SELECT row_number, kind, text FROM ({source.left_out})) TO {literal(file)} (FORMAT parquet)"
+    ).fetchone()
+    assert row is not None
+    return replace(judgement, left_out=f"SELECT * FROM read_parquet({literal(file)})", rows_left_out=int(row[0]))
 
 
 @dataclass(frozen=True)
@@ -128,7 +141,6 @@ class Staged:
     ) -> "Staged":
         """Stage a delivery: decide from its first rows how columns write numbers and dates; where those leave a doubt that
         matters, look at all rows, and stage again if they say otherwise."""
-        staging.mkdir(parents=True, exist_ok=True)
         found = forms(connection, contract, source.relation, columns, plain=source.plain) | dict(known)
         staged = cls(connection, Scan(contract, source, columns, found), staging / "typed.parquet")
         staged._write()

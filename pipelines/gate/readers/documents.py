@@ -1,61 +1,151 @@
 """JSON, GeoJSON and XML: rows inside a document."""
 
+import json
+from collections import deque
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
-import pyarrow as pa
-from lxml import etree
+import numpy as np
 
-from pipelines.gate.readers.source import Source, Unreadable, header_of, of_arrow
-from pipelines.sql import literal, quote
+from pipelines.contract import Contract
+from pipelines.gate.headers import fold, known_names
+from pipelines.gate.readers.encodings import BOMS, HEAD, Encoding, transcode
+from pipelines.gate.readers.objects import of_objects
+from pipelines.gate.readers.scratch import Scratch
+from pipelines.gate.readers.source import Decision, Source, Unreadable
+from pipelines.gate.readers.xml import write_rows
+from pipelines.sql import literal
 
-XML_BATCH = 10_000
+MAX_DEPTH = 200
+"""Levels of nesting; DuckDB goes down them by recursion, and dies of a hundred thousand."""
+MAX_WHOLE = 64 << 20
+"""Bytes of a document whose rows stand inside one object: it is read whole. A list or lines may be of any size."""
+CHUNK = 1 << 20
 
 
-def read_json(connection: duckdb.DuckDBPyConnection, file: Path) -> Source:
-    scan = f"read_json({literal(file)}, format = 'auto', sample_size = 2048, convert_strings_to_integers = false, dateformat = '%Y~%m~%d', timestampformat = '%Y~%m~%d')"
-    header = header_of(connection, scan)
-    if header == ["json"]:
-        raise Unreadable("JSON phải là một danh sách đối tượng", "The JSON must be a list of objects")
-    columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in header)
-    relation = f"read_json({literal(file)}, format = 'auto', columns = {{{columns}}})"
-    return Source(relation, header, first_row=1, plain=True)
+def read_json(connection: duckdb.DuckDBPyConnection, file: Path, contract: Contract | None) -> Source:
+    """Rows from a list, from lines, or from the list inside an object (`{"result": {"records": […]}}`); features as rows.
 
-
-def read_geojson(connection: duckdb.DuckDBPyConnection, file: Path) -> Source:
-    """Features as rows: each property a column, the geometry as GeoJSON text in the column `geometry`."""
-    # The whole file is one JSON object, and DuckDB sets aside twice that size per thread.
-    size = max(file.stat().st_size + 1, 1 << 20)
-    features = f"""
-        (SELECT unnest(features) AS feature
-         FROM read_json({literal(file)}, columns = {{features: 'JSON[]'}}, maximum_object_size = {size}))
+    Each property of a feature is a column, its geometry is GeoJSON text in the column `geometry`.
     """
-    keys = connection.execute(f"SELECT DISTINCT unnest(json_keys(feature, '$.properties')) AS k FROM {features} ORDER BY k").fetchall()
-    if not keys:
-        raise Unreadable("GeoJSON không có đối tượng nào", "The GeoJSON holds no features")
-    header = [k for (k,) in keys]
-    columns = ", ".join(f"feature -> 'properties' ->> {literal(name)} AS {quote(name)}" for name in header)
-    relation = f"(SELECT {columns}, CAST(feature -> 'geometry' AS VARCHAR) AS geometry FROM {features})"
-    return Source(relation, [*header, "geometry"], first_row=1, plain=True)
+    scratch: tuple[Scratch, ...] = ()
+    with file.open("rb") as stream:
+        head = stream.read(HEAD)
+    for bom, codec in BOMS:
+        if head.startswith(bom):
+            scratch = (Scratch(connection),)
+            file = transcode(file, Encoding("utf-8-sig" if codec == "utf-8" else codec), scratch[0].file("text.json"))
+            with file.open("rb") as stream:
+                head = stream.read(HEAD)
+            break
+    _not_too_deep(file)
+    decisions: tuple[Decision, ...] = ()
+    start = head.lstrip()
+    if start.startswith(b"["):
+        rows = f"SELECT json FROM read_json_objects({literal(file)}, format = 'array')"
+    elif _is_lines(start):
+        rows = f"SELECT json FROM read_json_objects({literal(file)}, format = 'newline_delimited')"
+    else:
+        rows, decisions = _inside(connection, file, contract)
+    rows = _features(connection, rows)
+    return replace(of_objects(connection, rows, contract, decisions), scratch=scratch, plain=True)
 
 
-def read_xml(connection: duckdb.DuckDBPyConnection, file: Path) -> Source:
-    """The children of the root are rows, their children columns. Entities are not resolved, nothing is fetched."""
-    names: dict[str, None] = {}
-    batches: list[list[dict[str, str | None]]] = [[]]
-    depth = 0
-    events = etree.iterparse(str(file), events=("start", "end"), resolve_entities=False, no_network=True, huge_tree=False)
-    for event, element in events:
-        depth += 1 if event == "start" else -1
-        if event == "end" and depth == 1:
-            row = {etree.QName(child).localname: child.text for child in element if isinstance(child.tag, str)}
-            names.update(dict.fromkeys(row))
-            if len(batches[-1]) == XML_BATCH:
-                batches.append([])
-            batches[-1].append(row)
-            element.clear()
-    if not names:
+def read_xml(connection: duckdb.DuckDBPyConnection, file: Path, contract: Contract | None) -> Source:
+    """The elements that repeat, or that hold the contract's fields, are rows; their children and attributes are columns."""
+    scratch = Scratch(connection)
+    lines = scratch.file("rows.jsonl")
+    row = write_rows(file, lines, contract)
+    if lines.stat().st_size == 0:
         raise Unreadable("XML không có hàng nào", "The XML holds no rows")
-    schema = pa.schema([(name, pa.string()) for name in names])
-    table = pa.Table.from_batches([pa.RecordBatch.from_pylist(rows, schema=schema) for rows in batches if rows], schema)
-    return of_arrow(connection, table, first_row=1)
+    rows = f"SELECT json FROM read_json_objects({literal(lines)}, format = 'newline_delimited')"
+    decisions = (Decision("rows", row, "phần tử mỗi hàng · the element of a row"),)
+    return replace(of_objects(connection, rows, contract, decisions), scratch=(scratch,))
+
+
+def _is_lines(start: bytes) -> bool:
+    """Whether the first line is a whole object and another begins after it."""
+    first, _, rest = start.partition(b"\n")
+    try:
+        return isinstance(json.loads(first), dict) and rest.lstrip().startswith(b"{")
+    except (ValueError, RecursionError):
+        return False
+
+
+def _inside(connection: duckdb.DuckDBPyConnection, file: Path, contract: Contract | None) -> tuple[str, tuple[Decision, ...]]:
+    """The list of objects inside one object: the one whose fields the contract knows best, else the outermost."""
+    size = file.stat().st_size
+    if size > MAX_WHOLE:
+        raise Unreadable(
+            f"JSON lớn hơn {MAX_WHOLE >> 20} MB phải là một danh sách, hoặc mỗi dòng một đối tượng",
+            f"JSON larger than {MAX_WHOLE >> 20} MB must be a list, or one object a line",
+        )
+    whole = f"SELECT json FROM read_json_objects({literal(file)}, format = 'unstructured', maximum_object_size = {max(size + 1, 1 << 24)})"
+    row = connection.execute(f"SELECT CAST(json_structure(json) AS VARCHAR), count(*) OVER () FROM ({whole}) LIMIT 1").fetchone()
+    structure = json.loads(row[0]) if row else None
+    if row is None or not isinstance(structure, dict):
+        raise Unreadable("JSON phải là một danh sách đối tượng", "The JSON must be a list of objects")
+    if row[1] > 1:
+        return whole, ()
+    known = known_names(contract) if contract else {}
+    fit = lambda fields: len({known[fold(f)] for f in fields if fold(f) in known})
+    found: list[tuple[int, bool, int, str]] = []
+    waiting: deque[tuple[str, Any, int]] = deque([("", structure, 0)])
+    while waiting:
+        pointer, node, depth = waiting.popleft()
+        is_list = isinstance(node, list)
+        fields = node[0] if is_list and node else node
+        if not isinstance(fields, dict):
+            continue
+        if is_list or fit(fields):
+            found.append((fit(fields), is_list, -depth, pointer))
+        if not is_list:
+            waiting.extend((f"{pointer}/{k.replace('~', '~0').replace('/', '~1')}", v, depth + 1) for k, v in fields.items())
+    if not found:
+        return whole, ()
+    _, is_list, _, pointer = max(found)
+    at = f"json_extract(json, {literal(pointer)})" if pointer else "json"
+    decisions = (Decision("rows", pointer, "danh sách trong tài liệu · the list inside the document"),) if pointer else ()
+    return f"SELECT {f'unnest(CAST({at} AS JSON[]))' if is_list else at} AS json FROM ({whole})", decisions
+
+
+def _features(connection: duckdb.DuckDBPyConnection, rows: str) -> str:
+    """Collections of features, one a line, opened into their features."""
+    row = connection.execute(f"SELECT json_type(json, '/features') FROM ({rows}) LIMIT 1").fetchone()
+    return f"SELECT unnest(CAST(json_extract(json, '/features') AS JSON[])) AS json FROM ({rows})" if row and row[0] == "ARRAY" else rows
+
+
+def _not_too_deep(file: Path) -> None:
+    """Refuse nesting without end. Brackets are counted everywhere, in texts too: those rarely stand alone, so it errs on few files."""
+    depth = 0
+    steps = np.zeros(256, np.int8)
+    steps[list(b"[{")], steps[list(b"]}")] = 1, -1
+    with file.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            levels = np.cumsum(steps[np.frombuffer(chunk, np.uint8)], dtype=np.int64)
+            if depth + int(levels.max()) > MAX_DEPTH and _deepest(file) > MAX_DEPTH:
+                raise Unreadable(f"JSON lồng sâu hơn {MAX_DEPTH} tầng", f"The JSON is nested over {MAX_DEPTH} levels deep")
+            depth = max(0, depth + int(levels[-1]))
+
+
+def _deepest(file: Path) -> int:
+    """The depth of nesting, texts left out; stops above the limit."""
+    depth = deepest = 0
+    in_text = escaped = False
+    with file.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            for byte in chunk:
+                if in_text:
+                    in_text, escaped = (escaped or byte != 0x22), not escaped and byte == 0x5C
+                elif byte == 0x22:
+                    in_text = True
+                elif byte in b"[{":
+                    depth += 1
+                    deepest = max(deepest, depth)
+                    if deepest > MAX_DEPTH:
+                        return deepest
+                elif byte in b"]}":
+                    depth -= 1
+    return deepest

@@ -6,6 +6,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from pipelines.gate.readers.scratch import Scratch
 from pipelines.sql import literal
 
 
@@ -54,6 +55,16 @@ class Total:
     """The sheet it stands on, where the delivery has several: row numbers repeat from sheet to sheet."""
 
 
+FAULTS = {
+    "short": ("Hàng thiếu ô so với dòng tiêu đề", "The row has fewer cells than the header"),
+    "long": ("Hàng thừa ô so với dòng tiêu đề; có thể thiếu dấu nháy", "The row has more cells than the header; a quote may be missing"),
+    "nul": ("Hàng có ký tự rỗng (NUL)", "The row holds NUL characters"),
+    "huge": ("Hàng quá dài, đã bị cắt", "The row is too long and was cut"),
+    "nested": ("Hàng không phải một đối tượng", "The row is not an object"),
+}
+"""Faults in the form of a row, as the sender is told of them: such a row is data, and is held back."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A delivery opened. Nothing of it is dropped: a row is in ``relation`` or in ``left_out``."""
@@ -77,11 +88,30 @@ class Source:
     """Unit that the file's title states for its figures, such as `triệu đồng`."""
     raw: dict[str, str] = field(default_factory=dict)
     """Header → column of ``relation`` with the text before the reader changed it (legacy fonts), where it did."""
+    fault: str | None = None
+    """A VARCHAR column of ``relation``, not in ``header``: what is wrong with the form of the row (a key of `FAULTS`), else NULL."""
+    csv: dict[str, str] | None = None
+    """Options of read_csv (name → SQL) beside `columns`, where ``relation`` is but a read_csv of ``file`` and nothing is wrong so far.
+
+    A scan may then ask for typed columns straight from the file. Past the sample nobody has looked: should reading raise
+    InvalidInputException, the delivery is read again with ``careful``.
+    """
+    file: Path | None = None
+    """The file that ``csv`` reads: the delivery's, or what was unpacked or transcoded from it."""
+    scratch: tuple[Scratch, ...] = ()
+    """Keeps the files that ``relation`` reads for as long as the source lives."""
 
 
 def header_of(connection: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
     """The column names of a relation."""
     return [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()]
+
+
+def read_csv(file: Path, columns: dict[str, str], options: dict[str, str]) -> str:
+    """SQL of a read_csv that guesses nothing: ``columns`` (name → type) and ``options`` (name → SQL) say all."""
+    types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in columns.items())
+    told = "".join(f", {name} = {value}" for name, value in options.items())
+    return f"read_csv({literal(file)}, columns = {{{types}}}{told})"
 
 
 def of_arrow(connection: duckdb.DuckDBPyConnection, table: pa.Table, first_row: int) -> Source:
