@@ -1,18 +1,22 @@
 """Judge one delivery: read, map, type, test, find repeated keys; say what is accepted, held back, or refused whole."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 
 from pipelines.contract import Contract
+from pipelines.gate.across import set_tests
 from pipelines.gate.headers import match
 from pipelines.gate.readers import Decision, Source, Unreadable, read
 from pipelines.gate.readers.source import rows_left_out
-from pipelines.gate.rules import Test, tests
-from pipelines.gate.scan import MASK_BITS, scan
+from pipelines.gate.rules import tests
+from pipelines.gate.scan import scan
+from pipelines.gate.staged import Staged
 from pipelines.outcome import Reason
-from pipelines.sql import literal, quote
+from pipelines.sql import literal
 
 SHOWN_UNKNOWN = 10
 
@@ -49,8 +53,16 @@ def refusal(rule: str, vi: str, en: str, column: str = "", rows: int = 0) -> Jud
     return Judgement(rows, 0, 0, (Reason(rule, column, 1, vi, en),), None)
 
 
-def judge(connection: duckdb.DuckDBPyConnection, contract: Contract, file: Path, staging: Path) -> Judgement:
-    """Judge the delivery ``file``. ``staging`` is a Parquet file to write, to be kept until the judgement is used."""
+NOTHING_STORED: Mapping[str, str] = MappingProxyType({})
+
+
+def judge(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, file: Path, staging: Path, stored: Mapping[str, str] = NOTHING_STORED
+) -> Judgement:
+    """Judge the delivery ``file``. ``staging`` is a Parquet file to write, to be kept (with `together_file`) until the judgement is used.
+
+    ``stored`` maps datasets that hold a release to their tables in SQL, as far as the contract refers to them.
+    """
     try:
         source = read(connection, file, contract)
     except Unreadable as error:
@@ -70,7 +82,7 @@ def judge(connection: duckdb.DuckDBPyConnection, contract: Contract, file: Path,
             )  # fmt: skip
         return _with_reading(connection, source, Judgement(0, 0, 0, tuple(faults), None))
     try:
-        return _with_reading(connection, source, _rows(connection, contract, source, mapping.columns, staging))
+        return _with_reading(connection, source, _rows(connection, contract, source, mapping.columns, staging, stored))
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
         damage = Unreadable.because_of(error, file)
         return refusal("unreadable", damage.vi, damage.en)
@@ -81,84 +93,50 @@ def judge(connection: duckdb.DuckDBPyConnection, contract: Contract, file: Path,
 def _with_reading(connection: duckdb.DuckDBPyConnection, source: Source, judgement: Judgement) -> Judgement:
     """The judgement with what the reader decided and left out. Left-out rows are few: they are kept as values."""
     rows = connection.execute(source.left_out).fetchall() if source.left_out else []
-    return replace(judgement, left_out=rows_left_out(rows), rows_left_out=len(rows), decisions=source.decisions)
+    return replace(judgement, left_out=rows_left_out(rows), rows_left_out=len(rows), decisions=(*source.decisions, *judgement.decisions))
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, contract: Contract, source: Source, columns: dict[str, str], staging: Path) -> Judgement:
+def _rows(
+    connection: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    source: Source,
+    columns: dict[str, str],
+    staging: Path,
+    stored: Mapping[str, str],
+) -> Judgement:
     found = tests(contract, set(columns))
+    together, unasked = set_tests(contract, set(columns), stored)
     connection.execute(f"COPY ({scan(contract, source.relation, columns, found)}) TO {literal(staging)} (FORMAT parquet, COMPRESSION zstd)")
-    staged = f"read_parquet({literal(staging)}, file_row_number = true)"
-    mask_names = [f"_mask{i}" for i in range((max(len(found), 1) - 1) // MASK_BITS + 1)]
-    sound = " AND ".join(f"{m} = 0" for m in mask_names)
-    rows, good, distinct = _count(connection, contract, staged, sound)
-    if rows == 0:
+    staged = Staged(contract, staging, found, together, source.first_row)
+    counts = staged.ask(connection)
+    if counts.read == 0:
         return refusal("empty", "Tệp không có hàng dữ liệu nào", "The file has a header but no rows")
-    repeated = "SELECT NULL AS row WHERE false"
-    if distinct < good:
-        key = ", ".join(quote(k) for k in contract.key)
-        repeated = f"""
-            SELECT file_row_number AS row FROM {staged} WHERE {sound}
-            QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY file_row_number) > 1
-        """
-        good = distinct
-    reasons, quarantine, held_rows = ((), None, None) if good == rows else _faults(connection, contract, source, staged, found, repeated)
-    names = ", ".join(quote(c.name) for c in contract.columns)
-    accepted = f"SELECT {names} FROM {staged} WHERE {sound} AND file_row_number NOT IN ({repeated})"
-    held = rows - good
-    if held > contract.threshold * rows or good == 0:
-        share = 100 * held / rows
-        reasons = (
-            Reason("threshold", "", held, f"{held} trên {rows} hàng sai ({share:.1f} %), quá ngưỡng {100 * contract.threshold:g} %: trả lại cả đợt giao",
-                   f"{held} of {rows} rows are wrong ({share:.1f} %), above the threshold of {100 * contract.threshold:g} %: the whole delivery is refused"),
-            *reasons,
-        )  # fmt: skip
-        return Judgement(rows, 0, held, reasons, None, quarantine, held_rows)
-    return Judgement(rows, good, held, reasons, accepted, quarantine, held_rows)
-
-
-def _count(connection: duckdb.DuckDBPyConnection, contract: Contract, staged: str, sound: str) -> tuple[int, int, int]:
-    key = ", ".join(quote(k) for k in contract.key)
-    row = connection.execute(
-        f"SELECT count(*), count(*) FILTER ({sound}), count(DISTINCT row({key})) FILTER ({sound}) FROM {staged}"
-    ).fetchone()
-    assert row is not None
-    return int(row[0]), int(row[1]), int(row[2])
-
-
-def _faults(
-    connection: duckdb.DuckDBPyConnection, contract: Contract, source: Source, staged: str, found: list[Test], repeated: str
-) -> tuple[tuple[Reason, ...], str, str]:
-    """Counts per rule; the quarantine's rows, one per row and broken rule; and each held row once, as it came."""
-    rules = [(i // MASK_BITS, 1 << (i % MASK_BITS), t) for i, t in enumerate(found)]
-    values = ", ".join(
-        f"({mask}, {bit}, {literal(t.column)}, {literal(t.rule)}, {literal(t.vi)}, {literal(t.en)}, {literal(t.group)})"
-        for mask, bit, t in rules
+    held = counts.read - counts.sound
+    quarantine = staged.faults("error") if held else None
+    reasons = _reasons(connection, quarantine) if quarantine else ()
+    marks = staged.faults("warning")
+    decisions = tuple(
+        Decision(f"tham chiếu {u.column}", "chưa xét", f"{u.dataset}: chưa có bản phát hành nào / not judged, no release yet")
+        for u in unasked
     )
-    mask_of = "CASE mask " + " ".join(f"WHEN {m} THEN _mask{m}" for m in sorted({m for m, _, _ in rules})) + " END"
-    key = ", ".join(contract.key)
-    shown_key = " || ' · ' || ".join(f"coalesce(CAST({quote(k)} AS VARCHAR), '')" for k in contract.key)
-    quarantine = f"""
-        SELECT file_row_number + {source.first_row} AS row_number,
-               column_name,
-               CASE WHEN column_name = '' THEN CAST(_raw AS VARCHAR) ELSE json_extract_string(_raw, '$."' || column_name || '"') END AS value,
-               rule, vi AS reason_vi, en AS reason_en, error_group
-        FROM {staged}, (VALUES {values}) AS rules(mask, bit, column_name, rule, vi, en, error_group)
-        WHERE _raw IS NOT NULL AND {mask_of} & bit <> 0
-          -- A value that is missing or not of its type is said once, not again by each test on it.
-        UNION ALL
-        SELECT file_row_number + {source.first_row}, {literal(key)}, {shown_key}, 'duplicate_key',
-               'Khóa trùng với một hàng ở trên', 'The key repeats that of a row above', 'duplicate'
-        FROM {staged} WHERE file_row_number IN ({repeated})
-    """
+    held_rows = staged.held if held else None
+    if held > contract.threshold * counts.read or counts.sound == 0:
+        share = 100 * held / counts.read
+        whole = Reason(
+            "threshold", "", held,
+            f"{held} trên {counts.read} hàng sai ({share:.1f} %), quá ngưỡng {100 * contract.threshold:g} %: trả lại cả đợt giao",
+            f"{held} of {counts.read} rows are wrong ({share:.1f} %), above the threshold of {100 * contract.threshold:g} %: the whole delivery is refused",
+        )  # fmt: skip
+        return Judgement(counts.read, 0, held, (whole, *reasons), None, quarantine, held_rows, decisions=decisions)
+    return Judgement(counts.read, counts.sound, held, reasons, staged.accepted, quarantine, held_rows, marks, decisions=decisions)
+
+
+def _reasons(connection: duckdb.DuckDBPyConnection, quarantine: str) -> tuple[Reason, ...]:
+    """How often each rule was broken, in words that hold for all its rows: what is special to one row follows a semicolon."""
     counts = connection.execute(
         f"""
-        SELECT rule, column_name, count(*) AS n, any_value(reason_vi), any_value(reason_en)
+        SELECT rule, column_name, count(*) AS n, split_part(min(reason_vi), '; có phải ', 1), split_part(min(reason_en), '; is it ', 1)
         FROM ({quarantine}) GROUP BY rule, column_name ORDER BY n DESC, rule, column_name
         """
     ).fetchall()
-    cells = ", ".join(f"{quote(c.name)}: CAST({quote(c.name)} AS VARCHAR)" for c in contract.columns)
-    held = f"""
-        SELECT file_row_number + {source.first_row} AS row_number, coalesce(_raw, CAST({{{cells}}} AS JSON)) AS cells
-        FROM {staged} WHERE _raw IS NOT NULL OR file_row_number IN ({repeated})
-    """
-    return tuple(Reason(*row) for row in counts), quarantine, held
+    return tuple(Reason(*row) for row in counts)

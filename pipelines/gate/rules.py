@@ -1,24 +1,24 @@
 """pandera schema → what the scan tests: one boolean in SQL per check, with the reason a clerk is told."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pandera.api.checks import Check
 
-from pipelines.contract import Column, Contract
-from pipelines.gate.row_schema import MST_WEIGHTS, row_schema
+from pipelines.contract import Column, Contract, ErrorGroup, Level, Rule
+from pipelines.contract.options import WRITTEN_FORMATS
+from pipelines.gate.row_schema import MST_WEIGHTS, STEP_ERROR, row_rules, row_schema
 from pipelines.gate.values import raw
 from pipelines.sql import literal, quote
-
-ErrorGroup = Literal[
-    "missing", "outlier", "duplicate", "wrong format", "broken reference", "contradiction", "stale", "mismatch"
-]  # fmt: skip
-"""The eight groups in which faults are reported (công văn 4856/BCA-TTDLQG, 14 September 2026)."""
 
 
 @dataclass(frozen=True)
 class Test:
-    """One thing a row can fail. ``fails`` is SQL over raw text ``r_<column>`` and typed ``<column>``; never NULL."""
+    """One thing a row can fail. ``fails`` is SQL over raw text ``r_<column>`` and typed ``<column>``; NULL is no failure.
+
+    ``rank`` orders what may be wrong with one value: what is missing or of no form is said, not what else follows from it.
+    ``suggest`` is SQL over the typed columns for the value that was probably meant, NULL where nothing can be said.
+    """
 
     column: str
     rule: str
@@ -26,6 +26,9 @@ class Test:
     vi: str
     en: str
     group: ErrorGroup = "wrong format"
+    level: Level = "error"
+    rank: int = 2
+    suggest: str | None = None
 
 
 TYPE_NAMES = {
@@ -36,6 +39,13 @@ TYPE_NAMES = {
     "timestamp": ("ngày giờ yyyy-mm-dd hh:mm:ss", "a time yyyy-mm-dd hh:mm:ss"),
     "string": ("văn bản", "text"),
 }
+BOUNDS = {
+    "greater_than_or_equal_to": ("minimum", "min_value", "<", "Nhỏ hơn mức cho phép {0}", "Below the minimum {0}"),
+    "less_than_or_equal_to": ("maximum", "max_value", ">", "Lớn hơn mức cho phép {0}", "Above the maximum {0}"),
+    "greater_than": ("exclusive_minimum", "min_value", "<=", "Phải lớn hơn {0}", "Must be above {0}"),
+    "less_than": ("exclusive_maximum", "max_value", ">=", "Phải nhỏ hơn {0}", "Must be below {0}"),
+}
+"""pandera's check → rule, statistic, what fails, reasons."""
 
 
 def value_sql(column: Column, value: Any) -> str:
@@ -51,37 +61,35 @@ def _example(column: Column) -> tuple[str, str]:
 
 def _compile(column: Column, check: Check) -> Test:
     """One pandera check on one column as SQL. Raises KeyError for a check that has no translation: none may be skipped."""
-    name, s, x = check.name, check.statistics or {}, quote(column.name)
-    example_vi, example_en = _example(column)
-    if name == "isin":
-        allowed = ", ".join(literal(v) for v in s["allowed_values"])
-        shown = ", ".join(column.values[:8]) + ("…" if len(column.values) > 8 else "")
+    name, s, x = str(check.name), check.statistics or {}, quote(column.name)
+    if name in BOUNDS:
+        rule, statistic, fails, vi, en = BOUNDS[name]
+        bound = s[statistic]
         return Test(
-            column.name, "closed_list", f"{x} NOT IN ({allowed})",
-            f"Giá trị không có trong danh mục; được phép: {shown}", f"The value is not in the list; allowed are: {shown}",
+            column.name, rule, f"{x} {fails} {value_sql(column, bound)}", vi.format(bound), en.format(bound), "outlier"
         )  # fmt: skip
+    if name == "isin":
+        return _closed_list(column, s["allowed_values"])
     if name == "str_matches":
         pattern = s["pattern"]
         text = pattern if isinstance(pattern, str) else pattern.pattern
+        example_vi, example_en = _example(column)
         return Test(
             column.name, "pattern", f"NOT regexp_matches({x}, {literal(text)})",
-            f"Sai định dạng{example_vi}", f"The format is wrong{example_en}",
-        )  # fmt: skip
-    if name == "greater_than_or_equal_to":
-        low = s["min_value"]
-        return Test(
-            column.name, "minimum", f"{x} < {value_sql(column, low)}", f"Nhỏ hơn mức cho phép {low}", f"Below the minimum {low}",
-        )  # fmt: skip
-    if name == "less_than_or_equal_to":
-        high = s["max_value"]
-        return Test(
-            column.name, "maximum", f"{x} > {value_sql(column, high)}", f"Lớn hơn mức cho phép {high}", f"Above the maximum {high}",
+            f"Sai định dạng{example_vi}", f"The format is wrong{example_en}", rank=1,
         )  # fmt: skip
     if name == "str_length":
         low, high = s["min_value"] or 0, s["max_value"]
         fails = f"length({x}) < {low}" + (f" OR length({x}) > {high}" if high is not None else "")
+        most_vi, most_en = (f"đến {high} ký tự", f"to {high} characters") if high is not None else ("ký tự trở lên", "characters or more")
         return Test(
-            column.name, "length", fails, f"Độ dài phải từ {low} đến {high} ký tự", f"The length must be {low} to {high} characters",
+            column.name, "length", fails, f"Độ dài phải từ {low} {most_vi}", f"The length must be {low} {most_en}", rank=1,
+        )  # fmt: skip
+    if name == "multiple_of":
+        steps = f"CAST({x} AS DOUBLE) / {float(s['step'])!r}"
+        return Test(
+            column.name, "multiple_of", f"abs({steps} - round({steps})) >= {STEP_ERROR}",
+            f"Phải là bội số của {s['step']}", f"Must be a multiple of {s['step']}",
         )  # fmt: skip
     if name == "mst":
         total = " + ".join(f"CAST(substr({x}, {i + 1}, 1) AS INTEGER) * {w}" for i, w in enumerate(MST_WEIGHTS))
@@ -93,26 +101,52 @@ def _compile(column: Column, check: Check) -> Test:
     raise KeyError(f"check {name} on {column.name} has no translation to SQL")
 
 
+def _closed_list(column: Column, allowed: list[Any]) -> Test:
+    """A list of the contract's own is a matter of form; one of the semantic type is a list that others keep."""
+    own = column.semantic is None
+    shown = ", ".join(column.values[:8]) + ("…" if len(column.values) > 8 else "")
+    return Test(
+        column.name,
+        "closed_list",
+        f"{quote(column.name)} NOT IN ({', '.join(literal(v) for v in allowed)})",
+        f"Giá trị không có trong danh mục; được phép: {shown}",
+        f"The value is not in the list; allowed are: {shown}",
+        "wrong format" if own else "mismatch",
+        rank=1,
+    )
+
+
+def _rule(rule: Rule) -> Test:
+    return Test(
+        rule.column, rule.name, f"NOT ({rule.expression})", rule.vi, rule.en, rule.group, rule.level, suggest=rule.suggest
+    )  # fmt: skip
+
+
+def _written(column: Column) -> list[Test]:
+    """That a value is there, of its type, and written as the contract says: what is judged on the text, before any rule."""
+    text, typed = raw(column.name), quote(column.name)
+    found = []
+    if column.required:
+        found.append(Test(column.name, "required", f"{text} IS NULL", "Bắt buộc nhưng để trống", "Required, but empty", "missing", rank=0))
+    if column.type != "string":
+        vi, en = TYPE_NAMES[column.type]
+        found.append(Test(column.name, "type", f"{text} IS NOT NULL AND {typed} IS NULL", f"Không phải {vi}", f"This is not {en}", rank=0))
+    if column.format:
+        # A date cell of a spreadsheet arrives in ISO form, whatever it looks like there.
+        iso = "[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9:.]+)?"
+        fails = f"NOT regexp_full_match({text}, {literal(f'{iso}|{WRITTEN_FORMATS[column.format]}')})"
+        found.append(
+            Test(column.name, "format", fails, f"Phải ghi theo dạng {column.format}", f"Must be written as {column.format}", rank=1)
+        )
+    return found
+
+
 def tests(contract: Contract, present: set[str]) -> list[Test]:
     """Everything a row of this contract is tested for, in the order of the columns. Absent optional columns are not."""
     schema = row_schema(contract)
     found: list[Test] = []
     for column in contract.columns:
-        if column.name not in present:
-            continue
-        if column.required:
-            found.append(Test(column.name, "required", f"{raw(column.name)} IS NULL", "Bắt buộc nhưng để trống", "Required, but empty"))
-        if column.type != "string":
-            vi, en = TYPE_NAMES[column.type]
-            found.append(
-                Test(
-                    column.name, "type", f"{raw(column.name)} IS NOT NULL AND {quote(column.name)} IS NULL",
-                    f"Không phải {vi}", f"This is not {en}",
-                )
-            )  # fmt: skip
-        found += [_compile(column, check) for check in schema.columns[column.name].checks]
-    messages = {rule.name: rule for rule in contract.rules}
-    for check in schema.checks:
-        rule = messages[str(check.name)]
-        found.append(Test("", rule.name, f"NOT ({check.statistics['expression']})", rule.vi, rule.en))
-    return found
+        if column.name in present:
+            found += _written(column)
+            found += [_compile(column, check) for check in schema.columns[column.name].checks]
+    return found + [_rule(rule) for rule in row_rules(contract) if not rule.column or rule.column in present]

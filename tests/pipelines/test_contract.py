@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.contract import InvalidRegister, load_register
-from pipelines.contract.odcs import rule_faults
+from pipelines.contract.rule_language import rule_faults
 from tests.warehouse import TEAMS, Warehouse, column, contract
 
 
