@@ -13,7 +13,7 @@ from sqlglot import exp
 from pipelines.contract.model import Agency, Contract, SemanticType
 from pipelines.contract.odcs import ContractReader
 from pipelines.contract.problem import InvalidRegister, Problem
-from pipelines.contract.semantic import Binder, semantic_types_of
+from pipelines.contract.semantic import Binder, semantic_faults, semantic_types_of
 from pipelines.contract.yaml_lines import line_of
 
 
@@ -113,9 +113,14 @@ def load_register(root: Path) -> Register:
             identifier_valid_to=identifier.get("validTo"),
             identifier_derived=bool(identifier.get("derived")),
         )
-    semantic_types = semantic_types_of(root, _yaml(root / "semantic-types.yaml") or {}, agencies, as_of)
-    binder = Binder(semantic_types, facts.get("place") or {}, as_of)
-    problems: list[Problem] = []
+    types_file = root / "semantic-types.yaml"
+    specs, place = _yaml(types_file) or {}, facts.get("place") or {}
+    semantic_types = semantic_types_of(root, specs, agencies, as_of)
+    binder = Binder(semantic_types, place, as_of)
+    problems = [
+        Problem(types_file, line_of(types_file, (name,)), name, message, fix)
+        for name, message, fix in semantic_faults(specs, semantic_types, place)
+    ]
     contracts: dict[str, Contract] = {}
     drafts: dict[str, list[Problem]] = {}
     drafted: dict[str, Contract] = {}

@@ -11,7 +11,7 @@ ROW_NODES = (
     exp.Column, exp.Identifier, exp.Literal, exp.Boolean, exp.Null, exp.Paren, exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ,
     exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Neg, exp.Between, exp.In, exp.Is, exp.Abs,
     exp.Round, exp.Length, exp.Coalesce, exp.Case, exp.If, exp.Like, exp.Tuple, exp.StartsWith, exp.Substring, exp.Left, exp.Right,
-    exp.Upper, exp.Lower, exp.Replace, exp.RegexpFullMatch, exp.Year, exp.Month, exp.Day,
+    exp.Upper, exp.Lower, exp.Replace, exp.RegexpFullMatch, exp.Year, exp.Month, exp.Day, exp.Cast, exp.DataType,
 )  # fmt: skip
 AGGREGATES = (exp.Sum, exp.Min, exp.Max, exp.Avg, exp.Count)
 ROW_HINT = "use comparisons, + - * /, AND, OR, NOT, IN, BETWEEN, CASE, abs, round, length, left, right, coalesce, year, regexp_full_match"
@@ -60,6 +60,8 @@ def _faults(expression: str, types: dict[str, str], allowed: tuple[type[exp.Expr
             yield f"`{node.sql(dialect='duckdb')}` calculates with a date", "subtract one date column from another: the days between them"
         elif isinstance(node, exp.RegexpFullMatch) and not (isinstance(node.expression, exp.Literal) and len(node.args) >= 2):
             yield f"`{node.sql(dialect='duckdb')}` matches no fixed pattern", "write the pattern as text: regexp_full_match(ma, '[A-Z]{2}')"
+        elif isinstance(node, exp.Cast) and not (_moment(node.this, types) == "date" and node.to.is_type("text", "varchar")):
+            yield f"`{node.sql(dialect='duckdb')}` makes something else of a value", "only a date can be made text: CAST(ngay AS VARCHAR)"
         elif not isinstance(node, allowed):
             yield f"`{node.sql(dialect='duckdb')}` is not allowed in a rule", hint
 

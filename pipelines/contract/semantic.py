@@ -2,28 +2,45 @@
 
 A type's rule is a condition in the language of row rules, as a template: `$value` is the column itself; `$other_type` a
 column of the same table with that semantic type, if it belongs to the same thing; `$west` and the like the facts of
-`place` in `register.yaml`. A rule for which the table or the register has no answer does not apply.
+`place` in `register.yaml`; `$name` of a list under `lists` all its values. A rule for which the table or the register has no
+answer does not apply.
 """
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, get_args
 
-from pipelines.contract.model import Agency, Code, Column, Rule, SemanticType, TypeRule
+from pipelines.contract.model import Agency, Code, Column, ErrorGroup, Level, Rule, SemanticType, TypeRule
 from pipelines.contract.periods import holds
+from pipelines.contract.rule_language import rule_faults
 from pipelines.sql import literal, quote
+
+LISTS = "lists"
+"""The one entry of the file that is no type: named lists for the conditions of the types' rules."""
+KEYS = {
+    "vi", "en", "type", "sqlType", "pattern", "min", "max", "maxLength", "values", "codeList", "check", "personal", "unit", "example",
+    "rules", "names", "telling",
+}  # fmt: skip
+CHECKS = ("mst",)
 
 
 def semantic_types_of(root: Path, specs: dict[str, Any], agencies: dict[str, Agency], as_of: str) -> dict[str, SemanticType]:
     """The semantic types that ``specs`` describe, with their code lists read from below ``root``; ``as_of`` is an ISO date."""
+    lists = {name: _members(root, agencies, spec) for name, spec in specs.get(LISTS, {}).items()}
     types = {}
     for name, spec in specs.items():
-        codes = _codes(root, agencies, spec["codeList"]) if "codeList" in spec else ()
+        if name == LISTS:
+            continue
+        source = spec.get("codeList", {})
+        codes = _codes(root, agencies, source) if source else ()
         labels = tuple((c.code, c.label) for c in codes if c.since <= as_of and (not c.until or as_of < c.until))
+        rules = tuple(_type_rule(rule, lists) for rule in spec.get("rules", ()))
+        closed = () if source.get("begins") else tuple(code for code, _ in labels)
         types[name] = SemanticType(
             id=name,
             vi=spec["vi"],
@@ -34,18 +51,71 @@ def semantic_types_of(root: Path, specs: dict[str, Any], agencies: dict[str, Age
             minimum=spec.get("min"),
             maximum=spec.get("max"),
             max_length=spec.get("maxLength"),
-            values=tuple(spec.get("values", ())) or tuple(code for code, _ in labels),
+            values=tuple(spec.get("values", ())) or closed,
             check=spec.get("check"),
             personal=spec.get("personal", "none"),
             unit=spec.get("unit"),
             example=spec.get("example"),
             labels=labels,
             codes=codes,
-            rules=tuple(TypeRule(**rule) for rule in spec.get("rules", ())),
+            rules=(*rules, *_begins(name, codes)) if source.get("begins") else rules,
             names=tuple(spec.get("names", ())),
             telling=bool(spec.get("telling")),
         )
     return types
+
+
+def semantic_faults(specs: dict[str, Any], types: dict[str, SemanticType], place: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """(type, message, fix) for every mistake in the semantic types' own file: what a rule says is judged here, once."""
+    kinds = {name: t.type for name, t in types.items()}
+    for name, semantic in types.items():
+        for key in specs[name]:
+            if key not in KEYS:
+                near = get_close_matches(str(key), KEYS, 1)
+                yield name, f"`{key}` is not known", f"did you mean `{near[0]}`?" if near else f"known are: {', '.join(sorted(KEYS))}"
+        if semantic.check is not None and semantic.check not in CHECKS:
+            yield name, f"check `{semantic.check}` is not known", f"known are: {', '.join(CHECKS)}"
+        for rule in semantic.rules:
+            if rule.level not in get_args(Level) or rule.group not in get_args(ErrorGroup):
+                yield name, f"rule `{rule.name}`: level or group is not known", f"write one of: {', '.join(get_args(ErrorGroup))}"
+            template = Template(rule.condition)
+            asked = set(template.get_identifiers())
+            for unknown in sorted(asked - {"value", *kinds, *place, *PLACE}):
+                yield name, f"rule `{rule.name}`: `${unknown}` is no type, list or fact of the place", "correct the name"
+            words = {word: word for word in asked} | {"value": "value"} | dict.fromkeys(PLACE, "1")
+            for message, fix in rule_faults(template.safe_substitute(words), {**kinds, "value": semantic.type}):
+                yield name, f"rule `{rule.name}`: {message}", fix
+
+
+PLACE = ("west", "south", "east", "north")
+"""Facts that `register.yaml` may state under `place`: the province's bounds in degrees (WGS 84)."""
+
+
+def _type_rule(raw: dict[str, Any], lists: dict[str, str]) -> TypeRule:
+    return TypeRule(**{**raw, "condition": Template(raw["condition"]).safe_substitute(lists)})
+
+
+def _members(root: Path, agencies: dict[str, Agency], spec: Any) -> str:
+    """A list as SQL: written out, or the codes of a data file."""
+    members = [c.code for c in _codes(root, agencies, spec)] if isinstance(spec, dict) else spec
+    return f"({', '.join(map(literal, members or ['']))})"
+
+
+def _begins(name: str, codes: tuple[Code, ...]) -> tuple[TypeRule, ...]:
+    """The rule that a code of a hierarchy, or the part of it as long as the longest listed codes, is listed."""
+    by_length: dict[int, list[str]] = {}
+    for code in codes:
+        by_length.setdefault(len(code.code), []).append(code.code)
+    if not by_length:
+        return ()
+    longest = max(by_length)
+    cases = " ".join(
+        f"WHEN {n} THEN $value IN ({', '.join(map(literal, listed))})" for n, listed in sorted(by_length.items()) if n < longest
+    )
+    deepest = f"left($value, {longest}) IN ({', '.join(map(literal, by_length[longest]))})"
+    condition = f"CASE length($value) {cases} ELSE {deepest} END" if cases else deepest
+    said = "Mã không có trong danh mục", "The code is not in the list"
+    return (TypeRule(f"{name}_ngoai_danh_muc", condition, *said, group="mismatch"),)
 
 
 def _codes(root: Path, agencies: dict[str, Agency], spec: dict[str, Any]) -> tuple[Code, ...]:
@@ -78,7 +148,10 @@ class Binder:
         semantic = self.types.get(column.semantic or "")
         if semantic is None:
             return column
-        rules = [bound for rule in semantic.rules if (bound := self._rule(rule, column, semantic, columns))]
+        own_list = bool(column.values) and column.values != semantic.values
+        rules = [
+            bound for rule in semantic.rules if not (own_list and rule.group == "mismatch") and (bound := self._rule(rule, column, columns))
+        ]
         listed = column.listed
         if dated is not None and any(c.since or c.until for c in semantic.codes):
             if column.values == semantic.values:
@@ -96,25 +169,26 @@ class Binder:
                 )
         return replace(column, rules=(*rules, *column.rules), listed=listed)
 
-    def _rule(self, rule: TypeRule, column: Column, semantic: SemanticType, columns: list[Column]) -> Rule | None:
+    def _rule(self, rule: TypeRule, column: Column, columns: list[Column]) -> Rule | None:
         names = {"value": quote(column.name), **{k: str(v) for k, v in self.place.items()}}
         asked = [Template(rule.condition), *([Template(rule.suggest)] if rule.suggest else [])]
         for name in {name for template in asked for name in template.get_identifiers()} - set(names):
-            partner = self._partner(name, column, semantic, columns)
-            if partner is None:
+            other = partner(name, column, columns, self.types)
+            if other is None:
                 return None
-            names[name] = quote(partner)
+            names[name] = quote(other.name)
         condition, *suggest = (template.substitute(names) for template in asked)
         return Rule(rule.name, condition, rule.vi, rule.en, column.name, rule.level, rule.group, suggest[0] if suggest else None)
 
-    def _partner(self, wanted: str, column: Column, semantic: SemanticType, columns: Iterable[Column]) -> str | None:
-        """The column of semantic type ``wanted`` that speaks of the same thing: `so_dinh_danh_chong` goes with `ngay_sinh_chong`."""
-        other = self.types.get(wanted)
-        if other is None:
-            return None
-        mine = remainder(column.name, semantic)
-        found = [c.name for c in columns if c.semantic == wanted and remainder(c.name, other) == mine]
-        return found[0] if len(found) == 1 else None
+
+def partner(wanted: str, column: Column, columns: Iterable[Column], types: dict[str, SemanticType]) -> Column | None:
+    """The column of semantic type ``wanted`` that speaks of the same thing: `so_dinh_danh_chong` goes with `ngay_sinh_chong`."""
+    semantic, other = types.get(column.semantic or ""), types.get(wanted)
+    if semantic is None or other is None:
+        return None
+    mine = remainder(column.name, semantic)
+    found = [c for c in columns if c.semantic == wanted and remainder(c.name, other) == mine]
+    return found[0] if len(found) == 1 else None
 
 
 def remainder(name: str, semantic: SemanticType) -> str:
