@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from pipelines import archive, ledger
 from pipelines.contract import Contract, Register
-from pipelines.gate import Judgement, judge
+from pipelines.gate import Judgement, judge, together_file
 from pipelines.ledger import Arrival, now
 from pipelines.outcome import CheckResult, Outcome, Verdict
 from pipelines.sql import literal, quote, quote_name
@@ -47,7 +47,7 @@ def ingest(store: Store, register: Register, dataset: str, run_id: str) -> list[
     for file in pending(store, contract):
         received = datetime.fromtimestamp(file.stat().st_mtime, UTC).replace(tzinfo=None)
         sha, kept = archive.keep(store.settings.archive, file)
-        outcomes.append(_take(store, contract, Arrival(kept, file.name, sha, received, dropped=file), run_id))
+        outcomes.append(_take(store, register, contract, Arrival(kept, file.name, sha, received, dropped=file), run_id))
     if outcomes:
         return outcomes
     release = store.releases().get(dataset)
@@ -55,11 +55,11 @@ def ingest(store: Store, register: Register, dataset: str, run_id: str) -> list[
         sha = archive.digest(contract.reference_data)
         if release is None or (release.sha256, release.fingerprint) != (sha, contract.fingerprint):
             sha, kept = archive.keep(store.settings.archive, contract.reference_data)
-            return [_take(store, contract, Arrival(kept, contract.reference_data.name, sha, now(), rejudged=True), run_id)]
+            return [_take(store, register, contract, Arrival(kept, contract.reference_data.name, sha, now(), rejudged=True), run_id)]
     elif release and release.fingerprint != contract.fingerprint and contract.load_mode != "append":
         again = _last_delivery(store, contract, release.sha256)
         if again:
-            return [_take(store, contract, again, run_id)]
+            return [_take(store, register, contract, again, run_id)]
     return [_unchanged(store, dataset)]
 
 
@@ -83,7 +83,7 @@ def _last_delivery(store: Store, contract: Contract, sha256: str) -> Arrival | N
     return Arrival(kept, row[0], sha256, row[1], rejudged=True) if kept.exists() else None
 
 
-def _take(store: Store, contract: Contract, arrival: Arrival, run_id: str) -> Outcome:
+def _take(store: Store, register: Register, contract: Contract, arrival: Arrival, run_id: str) -> Outcome:
     """Judge one archived delivery and commit what became of it; then, and only then, clear it from the drop folder."""
     release = store.releases().get(contract.id)
     judged = store.judged(contract.id)
@@ -104,7 +104,7 @@ def _take(store: Store, contract: Contract, arrival: Arrival, run_id: str) -> Ou
         with store.transaction(f"{contract.id}: duplicate", _info(outcome, run_id)) as connection:
             ledger.record(connection, contract, replace(outcome, release=None), arrival, run_id, started)
     else:
-        outcome = _judge_and_commit(store, contract, arrival, outcome, release, run_id, started)
+        outcome = _judge_and_commit(store, register, contract, arrival, outcome, release, run_id, started)
     if arrival.dropped is not None:
         arrival.dropped.unlink(missing_ok=True)
     return outcome
@@ -117,16 +117,24 @@ def _known(store: Store, contract: Contract, release: Release | None, sha256: st
 
 
 def _judge_and_commit(
-    store: Store, contract: Contract, arrival: Arrival, outcome: Outcome, release: Release | None, run_id: str, started: datetime
+    store: Store,
+    register: Register,
+    contract: Contract,
+    arrival: Arrival,
+    outcome: Outcome,
+    release: Release | None,
+    run_id: str,
+    started: datetime,
 ) -> Outcome:
     store.settings.staging.mkdir(parents=True, exist_ok=True)
     staging = store.settings.staging / f"{outcome.delivery_id}.parquet"
     try:
         with store.gate_connection() as gate:
-            judgement = judge(gate, contract, arrival.file, staging)
+            judgement = judge(gate, contract, arrival.file, staging, store.stored(contract, register))
         return _commit(store, contract, judgement, arrival, outcome, release, run_id, started)
     finally:
         staging.unlink(missing_ok=True)
+        together_file(staging).unlink(missing_ok=True)
 
 
 def _commit(
@@ -274,12 +282,13 @@ def _derive(store: Store, register: Register, contract: Contract, run_id: str) -
             connection.execute(f"COPY ({(contract.query or '').rstrip().rstrip(';')}) TO {literal(result)} (FORMAT csv, HEADER true)")
         arrival = Arrival(result, contract.sibling(".sql").name, state, started, rejudged=True)
         with store.gate_connection() as gate:
-            judgement = judge(gate, contract, result, staging)
+            judgement = judge(gate, contract, result, staging, store.stored(contract, register))
         outcome = Outcome(contract.id, "accepted", arrival.name, state, delivery_id, synthetic=synthetic)
         return _commit(store, contract, judgement, arrival, outcome, release, run_id, started)
     finally:
         result.unlink(missing_ok=True)
         staging.unlink(missing_ok=True)
+        together_file(staging).unlink(missing_ok=True)
 
 
 def _any_synthetic(connection: duckdb.DuckDBPyConnection, datasets: list[str]) -> bool:

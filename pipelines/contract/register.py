@@ -63,14 +63,20 @@ class Register:
         return tuple(sorted(self.by_sql_name[t].id for t in tables if t in self.by_sql_name))
 
     def order(self) -> list[str]:
-        """Ids so that a derived dataset comes after what it reads."""
+        """Ids so that a derived dataset comes after what it reads, and what refers to another after that one.
+
+        Where references go round in a circle, the circle is cut where it closes.
+        """
         done: dict[str, None] = {}
+        open_: set[str] = set()
 
         def visit(dataset: str) -> None:
-            for source in self.upstream.get(dataset, ()):
-                if source not in done:
-                    visit(source)
-            done.setdefault(dataset)
+            if dataset in done or dataset in open_ or dataset not in self.contracts:
+                return
+            open_.add(dataset)
+            for before in (*self.upstream.get(dataset, ()), *(r.dataset for r in self.contracts[dataset].references)):
+                visit(before)
+            done[dataset] = None
 
         for dataset in self.contracts:
             visit(dataset)

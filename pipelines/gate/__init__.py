@@ -2,5 +2,6 @@
 
 from pipelines.gate.judge import Judgement, judge
 from pipelines.gate.readers import Unreadable
+from pipelines.gate.staged import together_file
 
-__all__ = ["Judgement", "Unreadable", "judge"]
+__all__ = ["Judgement", "Unreadable", "judge", "together_file"]
