@@ -131,8 +131,9 @@ def _group_check(rule: GroupRule, contract: Contract) -> Check:
         per = [pl.col(c) for c in rule.per]
         if rule.overlap:
             first, last = map(pl.col, rule.overlap)
-            # An open end reaches further than any day; the row itself counts as its file's order has it.
-            until = last.fill_null(strategy=None, value=pl.date(9999, 12, 31)).cum_max().shift(1)
+            # An open end reaches further than any day; a span without a beginning covers none.
+            reach = pl.when(first.is_not_null()).then(last.fill_null(pl.date(9999, 12, 31)))
+            until = reach.cum_max().forward_fill().shift(1)
             verdict = ~(until.over(per, order_by=[first, pl.int_range(pl.len())]) >= first)
         else:
             assert rule.condition
