@@ -61,6 +61,7 @@ class Options:
 
 def options_of(raw: dict[str, Any], kind: str) -> tuple[Options, list[tuple[str, str, str]]]:
     """The limits that ``raw`` sets on a column of logical type ``kind``, and its mistakes as (option, message, fix); with any, none is set."""
+    raw = {name: value for name, value in raw.items() if value is not None}
     faults = list(_faults(raw, kind))
     if faults:
         return Options(), faults

@@ -10,11 +10,11 @@ from sqlglot import exp
 ROW_NODES = (
     exp.Column, exp.Identifier, exp.Literal, exp.Boolean, exp.Null, exp.Paren, exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ,
     exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Neg, exp.Between, exp.In, exp.Is, exp.Abs,
-    exp.Round, exp.Length, exp.Coalesce, exp.Case, exp.If, exp.Like, exp.Tuple, exp.StartsWith, exp.Substring, exp.Left, exp.Right,
+    exp.Round, exp.Length, exp.Coalesce, exp.Case, exp.If, exp.Like, exp.Tuple, exp.StartsWith, exp.Substring, exp.Left,
     exp.Upper, exp.Lower, exp.Replace, exp.RegexpFullMatch, exp.Year, exp.Month, exp.Day, exp.Cast, exp.DataType,
 )  # fmt: skip
 AGGREGATES = (exp.Sum, exp.Min, exp.Max, exp.Avg, exp.Count)
-ROW_HINT = "use comparisons, + - * /, AND, OR, NOT, IN, BETWEEN, CASE, abs, round, length, left, right, coalesce, year, regexp_full_match"
+ROW_HINT = "use comparisons, + - * /, AND, OR, NOT, IN, BETWEEN, CASE, abs, round, length, left, coalesce, year, regexp_full_match"
 
 
 def rule_faults(expression: str, types: dict[str, str]) -> Iterator[tuple[str, str]]:

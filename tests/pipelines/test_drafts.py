@@ -55,7 +55,7 @@ def test_a_sample_becomes_a_contract_that_the_gate_and_the_standard_accept(regis
     columns = columns_of(draft.text)
     assert {n: c.get("semanticType") for n, c in columns.items() if "semanticType" in c} == {
         "ho_va_ten": "ho_ten", "so_cccd": "cccd", "ngay_sinh": "ngay_sinh", "ma_xa": "dvhc_xa", "dien_thoai": "dien_thoai",
-        "so_van_ban": "so_van_ban",
+        "so_van_ban": "so_van_ban", "ma_buu_chinh": "ma_buu_chinh",
     }  # fmt: skip
     assert {n: c["logicalType"] for n, c in columns.items()} == {
         "stt": "integer", "ma_ho": "string", "ho_va_ten": "string", "so_cccd": "string", "ngay_sinh": "date", "ma_xa": "string",
@@ -143,7 +143,7 @@ def test_any_sample_gives_a_sound_draft_or_a_reason(register: Register, tmp_path
     path = register.root / "a/b.odcs.yaml"
     path.parent.mkdir(exist_ok=True)
     path.write_text(draft.text, encoding="utf-8")
-    assert not ContractReader(path, register.root, register.semantic_types, register.agencies).problems
+    assert not ContractReader(path, register.root, register.binder, register.agencies).problems
     assert not schema_faults(path)
 
 

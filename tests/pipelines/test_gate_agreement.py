@@ -60,7 +60,7 @@ RULES = [
     rule("truong_hop", "CASE WHEN co THEN so > 1 ELSE true END"),
     rule("nam_sinh", "year(ngay_sinh) <= year(tu) OR month(tu) = 12 AND day(tu) > 5"),
     rule("mau", "regexp_full_match(ten, '[aă].*|â+') OR left(ten, 1) IN ('đ', 'ê')"),
-    rule("chu", "upper(right(ten, 2)) <> 'ĐÊ' AND replace(ten, 'a', '') <> ''") | {"severity": "warning"},
+    rule("chu", "upper(substring(ten, 2, 2)) <> 'ĐÊ' AND replace(ten, 'a', '') <> ''") | {"severity": "warning"},
     rule("luc_sau", "luc >= '2023-01-02'") | {"severity": "warning"},
 ]
 NAMES = [str(c["name"]) for c in COLUMNS]
