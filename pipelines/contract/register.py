@@ -125,7 +125,7 @@ def load_register(root: Path) -> Register:
     binder = Binder(semantic_types, place, as_of)
     problems = [
         Problem(types_file, line_of(types_file, (name,)), name, message, fix)
-        for name, message, fix in semantic_faults(specs, semantic_types, place)
+        for name, message, fix in semantic_faults(root, specs, semantic_types, place)
     ]
     contracts: dict[str, Contract] = {}
     drafts: dict[str, list[Problem]] = {}

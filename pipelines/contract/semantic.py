@@ -65,8 +65,13 @@ def semantic_types_of(root: Path, specs: dict[str, Any], agencies: dict[str, Age
     return types
 
 
-def semantic_faults(specs: dict[str, Any], types: dict[str, SemanticType], place: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def semantic_faults(
+    root: Path, specs: dict[str, Any], types: dict[str, SemanticType], place: dict[str, Any]
+) -> Iterator[tuple[str, str, str]]:
     """(type, message, fix) for every mistake in the semantic types' own file: what a rule says is judged here, once."""
+    for name, spec in specs.get(LISTS, {}).items():
+        if isinstance(spec, dict) and not (root / f"{spec.get('file')}.data.csv").exists():
+            yield LISTS, f"the list `{name}` has no file `{spec.get('file')}.data.csv`", "write the file, or the list's values"
     kinds = {name: t.type for name, t in types.items()}
     for name, semantic in types.items():
         for key in specs[name]:
