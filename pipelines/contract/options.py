@@ -42,6 +42,11 @@ MOMENT_FORMATS = {f"{day} {clock}": f"{DATE_FORMATS[day]} {look}" for day in DAT
     ("HH:mm", "[0-9]{1,2}:[0-9]{2}"), ("HH:mm:ss", "[0-9]{1,2}:[0-9]{2}:[0-9]{2}"),
 )}  # fmt: skip
 WRITTEN_FORMATS = DATE_FORMATS | MOMENT_FORMATS
+STRPTIME = {
+    form: form.replace("yyyy", "%Y").replace("MM", "%m").replace("dd", "%d").replace("HH", "%H").replace("mm", "%M").replace("ss", "%S")
+    for form in WRITTEN_FORMATS
+}
+"""JDK date forms → how DuckDB reads them."""
 
 
 @dataclass(frozen=True)

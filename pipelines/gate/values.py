@@ -1,6 +1,7 @@
 """Text as delivered → tidy text → the column's type, in SQL."""
 
 from pipelines.contract import Column
+from pipelines.contract.options import STRPTIME
 from pipelines.sql import literal, quote
 
 TIDY = "[!-~À-ưẠ-ỹ]([ -~À-ưẠ-ỹ]*[!-~À-ưẠ-ỹ])?"
@@ -22,6 +23,7 @@ def tidy(text: str) -> str:
 def cast(column: Column) -> str:
     """Text as delivered → the column's type, NULL where it cannot be. ISO forms and the Vietnamese dd/mm/yyyy."""
     text = raw(column.name)
+    written = f", try_strptime({text}, {literal(STRPTIME[column.format])})" if column.format else ""
     if column.type == "integer":
         return (
             f"CASE WHEN regexp_full_match({text}, '[+-]?[0-9]+([.]0+)?') THEN TRY_CAST(regexp_replace({text}, '[.]0+$', '') AS BIGINT) END"
@@ -34,7 +36,9 @@ def cast(column: Column) -> str:
     if column.type == "date":
         return f"""coalesce(
             CASE WHEN regexp_full_match({text}, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}([ T]00:00:00([.]0+)?)?') THEN TRY_CAST(left({text}, 10) AS DATE) END,
-            CAST(try_strptime({text}, '%d/%m/%Y') AS DATE))"""
+            CAST(coalesce(try_strptime({text}, '%d/%m/%Y'){written}) AS DATE))"""
     if column.type == "timestamp":
-        return f"coalesce(TRY_CAST({text} AS TIMESTAMP), try_strptime({text}, ['%d/%m/%Y %H:%M:%S', '%d/%m/%Y %H:%M', '%d/%m/%Y']))"
+        return (
+            f"coalesce(TRY_CAST({text} AS TIMESTAMP), try_strptime({text}, ['%d/%m/%Y %H:%M:%S', '%d/%m/%Y %H:%M', '%d/%m/%Y']){written})"
+        )
     return text

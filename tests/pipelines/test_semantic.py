@@ -35,6 +35,7 @@ PEOPLE = [
     column("nganh", semantic="vsic"),
     column("ma_thua", semantic="ma_thua"),
     column("hang", "date", logicalTypeOptions={"format": "dd/MM/yyyy"}),
+    column("luc", "timestamp", logicalTypeOptions={"format": "dd.MM.yyyy HH:mm"}),
 ]
 
 
@@ -109,6 +110,9 @@ def test_a_person_is_compared_with_the_columns_of_the_same_person(people: Contra
         ({"ma_thua": "27694_12_345", "ma_xa": "27688"}, [("error", "ma_thua", "thua_theo_xa", "contradiction")]),
         ({"hang": "05/06/2023"}, []),
         ({"hang": "2023-06-05"}, []),
+        ({"hang": "20230605"}, [("error", "hang", "type", "wrong format")]),
+        ({"luc": "5.6.2023 8:30"}, []),
+        ({"luc": "05/06/2023 08:30"}, [("error", "luc", "format", "wrong format")]),
         # A value that is of no form is said once, whatever else follows from it.
         ({"so_dinh_danh_vo": "x", "gioi_tinh_vo": "Nam"}, [("error", "so_dinh_danh_vo", "pattern", "wrong format")]),
     ],
