@@ -49,7 +49,7 @@ def ingest(store: Store, register: Register, dataset: str, run_id: str) -> list[
     for file in pending(store, contract):
         received = datetime.fromtimestamp(file.stat().st_mtime, UTC).replace(tzinfo=None)
         sha, kept = archive.keep(store.settings.archive, file)
-        outcomes.append(_take(store, contract, Arrival(kept, file.name, sha, received, dropped=file), run_id))
+        outcomes.append(_take(store, register, contract, Arrival(kept, file.name, sha, received, dropped=file), run_id))
     if outcomes:
         return outcomes
     release = store.releases().get(dataset)
@@ -57,10 +57,10 @@ def ingest(store: Store, register: Register, dataset: str, run_id: str) -> list[
         sha = archive.digest(contract.reference_data)
         if release is None or (release.sha256, release.fingerprint) != (sha, contract.fingerprint):
             sha, kept = archive.keep(store.settings.archive, contract.reference_data)
-            return [_take(store, contract, Arrival(kept, contract.reference_data.name, sha, now(), rejudged=True), run_id)]
+            return [_take(store, register, contract, Arrival(kept, contract.reference_data.name, sha, now(), rejudged=True), run_id)]
     elif release and (again := _to_judge_again(contract, release)):
         arrivals = [_last_delivery(store, contract, sha) for sha in again]
-        if outcomes := [_take(store, contract, arrival, run_id) for arrival in arrivals if arrival]:
+        if outcomes := [_take(store, register, contract, arrival, run_id) for arrival in arrivals if arrival]:
             return outcomes
     return [_unchanged(store, dataset)]
 
@@ -92,7 +92,7 @@ def _last_delivery(store: Store, contract: Contract, sha256: str) -> Arrival | N
     return Arrival(kept, row[0], sha256, row[1], rejudged=True) if kept.exists() else None
 
 
-def _take(store: Store, contract: Contract, arrival: Arrival, run_id: str) -> Outcome:
+def _take(store: Store, register: Register, contract: Contract, arrival: Arrival, run_id: str) -> Outcome:
     """Judge one archived delivery and commit what became of it; then, and only then, clear it from the drop folder."""
     release = store.releases().get(contract.id)
     judged = store.judged(contract.id)
@@ -112,7 +112,7 @@ def _take(store: Store, contract: Contract, arrival: Arrival, run_id: str) -> Ou
     if not arrival.rejudged and _known(store, contract, release, arrival.sha256):
         _record_duplicate(store, contract, outcome, arrival, run_id, started)
     else:
-        outcome = _judge_and_commit(store, contract, arrival, outcome, release, run_id, started)
+        outcome = _judge_and_commit(store, register, contract, arrival, outcome, release, run_id, started)
     if arrival.dropped is not None:
         arrival.dropped.unlink(missing_ok=True)
     return outcome
@@ -136,7 +136,14 @@ def _known(store: Store, contract: Contract, release: Release | None, sha256: st
 
 
 def _judge_and_commit(
-    store: Store, contract: Contract, arrival: Arrival, outcome: Outcome, release: Release | None, run_id: str, started: datetime
+    store: Store,
+    register: Register,
+    contract: Contract,
+    arrival: Arrival,
+    outcome: Outcome,
+    release: Release | None,
+    run_id: str,
+    started: datetime,
 ) -> Outcome:
     staging = store.settings.staging / outcome.delivery_id
     staging.mkdir(parents=True, exist_ok=True)
@@ -148,7 +155,9 @@ def _judge_and_commit(
                 return _record_duplicate(store, contract, replace(outcome, corrects=correction.delivery_id), arrival, run_id, started)
             return _commit(store, contract, correction.judgement, arrival, outcome, release, run_id, started, correction)
         with store.gate_connection() as gate:
-            judgement = judge(gate, contract, arrival.file, staging, unpacked_limit=store.settings.unpacked_limit)
+            judgement = judge(
+                gate, contract, arrival.file, staging, store.stored(contract, register), unpacked_limit=store.settings.unpacked_limit
+            )
         return _commit(store, contract, judgement, arrival, outcome, release, run_id, started)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -314,7 +323,7 @@ def _derive(store: Store, register: Register, contract: Contract, run_id: str) -
             connection.execute(f"COPY ({(contract.query or '').rstrip().rstrip(';')}) TO {literal(result)} (FORMAT parquet)")
         arrival = Arrival(result, contract.sibling(".sql").name, state, started, rejudged=True)
         with store.gate_connection() as gate:
-            judgement = judge(gate, contract, result, staging)
+            judgement = judge(gate, contract, result, staging, store.stored(contract, register))
         outcome = Outcome(contract.id, "accepted", arrival.name, state, delivery_id, synthetic=synthetic)
         return _commit(store, contract, judgement, arrival, outcome, release, run_id, started)
     finally:

@@ -192,14 +192,21 @@ class Store:
 
     @contextmanager
     def gate_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection of its own for judging a delivery: outside every lock and transaction of the lake."""
+        """A connection of its own for judging a delivery: outside every lock and transaction, the lake read-only in sight."""
         with self._mutex:
             if self._gate is None:
-                self._gate = duckdb.connect()
-                self._gate.execute("SET autoinstall_known_extensions = false; SET autoload_known_extensions = false")
-                self._gate.execute("SET memory_limit = '700MB'")
+                self._gate = connect("700MB")
                 self._gate.execute(f"SET temp_directory = {literal(self.settings.staging / 'duckdb')}")
+            if self.snapshot() and not self._gate.execute("SELECT 1 FROM duckdb_databases() WHERE database_name = 'lake'").fetchone():
+                self._gate.execute(self._attach("READ_ONLY"))
             yield self._gate
+
+    def stored(self, contract: Contract, register: Register) -> dict[str, str]:
+        """What a delivery of ``contract`` is judged against: datasets that hold a release → their tables for `gate_connection`."""
+        asked = {reference.dataset for reference in contract.references} | {contract.id}
+        releases = self.releases()
+        others = [register.contracts[dataset] for dataset in sorted(asked) if dataset in releases]
+        return {other.id: f"lake.{quote_name(other.schema, other.table)}" for other in others}
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         if self._writer is None:

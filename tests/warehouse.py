@@ -1,5 +1,6 @@
 """A small warehouse in a temporary folder: what most tests start from."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import yaml
 from pipelines.contract import load_register
 from pipelines.intake import Intake
 from pipelines.outcome import Outcome
-from pipelines.settings import Settings
+from pipelines.settings import PROJECT, Settings
 
 AGENCIES = {
     "STP": {"name": "Sở Tư pháp", "nameEn": "Department of Justice", "kind": "so", "email": "", "phone": "1022"},
@@ -70,6 +71,10 @@ def rule(name: str, condition: str) -> dict[str, Any]:
     return {"name": name, "description": f"Sai: {condition}", "type": "custom", "engine": "kho", "implementation": condition}
 
 
+def group_rule(name: str, per: list[str], **said: Any) -> dict[str, Any]:
+    return rule(name, f"{per}") | {"implementation": {"perGroup": per, **said}}
+
+
 TEAMS = contract(
     "ho-tich/to-cong-tac",
     [
@@ -82,6 +87,17 @@ TEAMS = contract(
     ],
     quality=[rule("thu_tu_ngay", "den_ngay >= tu_ngay")],
 )
+
+
+def with_real_types(warehouse: "Warehouse") -> None:
+    """The semantic types, code lists and place of the register that ships."""
+    root, real = warehouse.settings.register, PROJECT / "datasets"
+    (root / "semantic-types.yaml").write_bytes((real / "semantic-types.yaml").read_bytes())
+    (root / "register.yaml").write_bytes((real / "register.yaml").read_bytes())
+    shutil.copytree(real / "code-lists", root / "code-lists")
+    (root / "to-chuc-can-bo").mkdir()
+    units = "to-chuc-can-bo/don-vi-hanh-chinh.data.csv"
+    (root / units).write_bytes((real / units).read_bytes())
 
 
 @dataclass

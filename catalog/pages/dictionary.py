@@ -71,6 +71,12 @@ def _rules(column: Column, language: str) -> list[str]:
         rules.append(f"≥ {column.minimum}")
     if column.maximum is not None:
         rules.append(f"≤ {column.maximum}")
+    if column.exclusive_minimum is not None:
+        rules.append(f"> {column.exclusive_minimum}")
+    if column.exclusive_maximum is not None:
+        rules.append(f"< {column.exclusive_maximum}")
+    if column.multiple_of is not None:
+        rules.append(word("multiple", n=column.multiple_of))
     if column.min_length is not None:
         rules.append(word("min_length", n=column.min_length))
     if column.max_length is not None:
@@ -79,6 +85,8 @@ def _rules(column: Column, language: str) -> list[str]:
         rules.append(word("pattern", pattern=column.pattern))
     if column.check:
         rules.append(word("checksum"))
+    if column.format:
+        rules.append(word("format", format=column.format))
     if len(column.values) > SHOWN_VALUES:
         rules.append(word("list", n=len(column.values)))
     if column.example:

@@ -214,6 +214,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "rule.min_length": ("ít nhất {n} ký tự", "at least {n} characters"),
     "rule.max_length": ("nhiều nhất {n} ký tự", "at most {n} characters"),
     "rule.pattern": ("theo mẫu {pattern}", "matches {pattern}"),
+    "rule.multiple": ("bội số của {n}", "a multiple of {n}"),
+    "rule.format": ("ghi theo dạng {format}", "written as {format}"),
     "rule.checksum": ("đúng số kiểm tra", "check digit"),
     "rule.list": ("thuộc danh mục {n} giá trị", "from a list of {n} values"),
     "rule.example": ("ví dụ {example}", "e.g. {example}"),

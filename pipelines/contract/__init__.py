@@ -1,6 +1,19 @@
 """The contract of a dataset and the register of all contracts, read from `datasets/`."""
 
-from pipelines.contract.model import Agency, Check, Column, Contract, Rule, Sample, SemanticType
+from pipelines.contract.model import (
+    Agency,
+    Check,
+    Column,
+    Contract,
+    ErrorGroup,
+    GroupRule,
+    Level,
+    Reference,
+    Rule,
+    Sample,
+    SemanticType,
+    Unique,
+)
 from pipelines.contract.problem import InvalidRegister, Problem
 from pipelines.contract.register import Register, load_register, register_state
 
@@ -9,12 +22,17 @@ __all__ = [
     "Check",
     "Column",
     "Contract",
+    "ErrorGroup",
+    "GroupRule",
     "InvalidRegister",
+    "Level",
     "Problem",
+    "Reference",
     "Register",
     "Rule",
     "Sample",
     "SemanticType",
+    "Unique",
     "load_register",
     "register_state",
 ]

@@ -10,6 +10,10 @@ Access = Literal["open", "shared", "restricted"]
 Personal = Literal["none", "basic", "sensitive"]
 LoadMode = Literal["replace", "append", "merge", "snapshot"]
 Cycle = Literal["real-time", "daily", "weekly", "monthly", "quarterly", "yearly", "irregular"]
+Level = Literal["error", "warning"]
+"""What a broken rule does to its row: `error` holds it back, `warning` lets it in and marks it."""
+ErrorGroup = Literal["missing", "outlier", "duplicate", "wrong format", "broken reference", "contradiction", "stale", "mismatch"]
+"""The eight groups in which faults are reported (công văn 4856/BCA-TTDLQG, 14 September 2026)."""
 
 CYCLE_LENGTH: dict[str, timedelta | None] = {
     "real-time": timedelta(days=1),
@@ -20,6 +24,29 @@ CYCLE_LENGTH: dict[str, timedelta | None] = {
     "yearly": timedelta(days=366),
     "irregular": None,
 }
+
+
+@dataclass(frozen=True)
+class Code:
+    """One entry of a code list, with the days of its validity (ISO; `until` is the first day on which it no longer holds)."""
+
+    code: str
+    label: str
+    since: str = ""
+    until: str = ""
+
+
+@dataclass(frozen=True)
+class TypeRule:
+    """A rule that a semantic type brings to its columns; the condition is a template (see `pipelines.contract.semantic`)."""
+
+    name: str
+    condition: str
+    vi: str
+    en: str
+    level: Level = "error"
+    group: ErrorGroup = "wrong format"
+    suggest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +69,9 @@ class SemanticType:
     example: str | None = None
     labels: tuple[tuple[str, str], ...] = ()
     """(code, label) of the code list, valid on the register's date; empty where there is none."""
+    codes: tuple[Code, ...] = ()
+    """The whole code list with its history; empty where there is none."""
+    rules: tuple[TypeRule, ...] = ()
     names: tuple[str, ...] = ()
     """Column names that suggest this type in a draft; content must agree."""
     identifier: bool = False
@@ -68,6 +98,58 @@ class Agency:
 
 
 @dataclass(frozen=True)
+class Rule:
+    """A rule over the columns of one row; NULL counts as passed. ``column`` is whose fault it is, empty for the row's."""
+
+    name: str
+    expression: str
+    vi: str
+    en: str
+    column: str = ""
+    level: Level = "error"
+    group: ErrorGroup = "contradiction"
+    suggest: str | None = None
+    """SQL over the row for the value that was probably meant; NULL where nothing can be said."""
+
+
+@dataclass(frozen=True)
+class GroupRule:
+    """A rule over all rows of a delivery that agree in ``per``; the rows of a group that breaks it are all at fault.
+
+    Either ``condition`` over the group's aggregates, or ``overlap``: (from, to), spans of days that may not overlap;
+    then only the later row is at fault. Rows with an empty value in ``per`` belong to no group.
+    """
+
+    name: str
+    per: tuple[str, ...]
+    vi: str
+    en: str
+    condition: str | None = None
+    overlap: tuple[str, str] | None = None
+    level: Level = "error"
+    group: ErrorGroup = "contradiction"
+
+
+@dataclass(frozen=True)
+class Unique:
+    """Columns whose values, taken together, may occur once in a delivery; with an empty one among them they count as different."""
+
+    columns: tuple[str, ...]
+    level: Level = "error"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A foreign key: the values of ``columns`` must occur in ``targets`` of another dataset's current release."""
+
+    columns: tuple[str, ...]
+    dataset: str
+    targets: tuple[str, ...]
+    level: Level = "warning"
+    """An error only where the contract says so: deliveries of different agencies come in any order."""
+
+
+@dataclass(frozen=True)
 class Column:
     """One column of a dataset, with the rules on its values (semantic type already folded in)."""
 
@@ -86,9 +168,18 @@ class Column:
     pattern: str | None = None
     minimum: Any = None
     maximum: Any = None
+    exclusive_minimum: Any = None
+    exclusive_maximum: Any = None
+    multiple_of: float | None = None
     min_length: int | None = None
     max_length: int | None = None
+    format: str | None = None
+    """How a date or time is written, as ODCS says it (`dd/MM/yyyy`); None where any known form will do."""
     check: str | None = None
+    listed: tuple[str, ...] = ()
+    """What the gate's closed list takes: every code that was ever valid, where a rule judges by the row's period; else ``values``."""
+    rules: tuple[Rule, ...] = ()
+    """What the semantic type and ODCS's metrics say about this column beyond the fields above."""
     unit: str | None = None
     references: tuple[str, str] | None = None
     synonyms: tuple[str, ...] = ()
@@ -101,16 +192,6 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A rule over the columns of one row; NULL counts as passed."""
-
-    name: str
-    expression: str
-    vi: str
-    en: str
-
-
-@dataclass(frozen=True)
 class Check:
     """A question to the store after a load: ``sql`` counts violations, zero is a pass."""
 
@@ -118,6 +199,7 @@ class Check:
     sql: str
     vi: str
     en: str
+    level: Level = "error"
 
 
 @dataclass(frozen=True)
@@ -188,7 +270,13 @@ class Contract:
     keywords: tuple[str, ...]
     columns: tuple[Column, ...]
     rules: tuple[Rule, ...]
+    group_rules: tuple[GroupRule, ...]
+    unique: tuple[Unique, ...]
+    """What must be unique besides the key."""
+    references: tuple[Reference, ...]
     checks: tuple[Check, ...]
+    period: str | None
+    """The column that says to which time a row belongs; codes are judged as of then. None: as of the register's day."""
     sample: Sample
     reading: Reading
     threshold: float

@@ -7,36 +7,37 @@ names in `DATASET_PROPERTIES` and `COLUMN_PROPERTIES` (documented in docs/contra
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
-import sqlglot
-import sqlglot.errors
 import yaml
-from sqlglot import exp
 
+from pipelines.contract.fields import unknown_fields
+from pipelines.contract.metrics import Quality, Table, quality_of
 from pipelines.contract.model import (
     CYCLE_LENGTH,
     Access,
     Agency,
-    Check,
     Column,
     Contract,
+    Level,
     LoadMode,
     Personal,
-    Rule,
+    Reference,
     Sample,
-    SemanticType,
+    Unique,
 )
+from pipelines.contract.options import options_of
+from pipelines.contract.periods import PERIODS, period_of
 from pipelines.contract.problem import Problem
 from pipelines.contract.reading import reading_of
+from pipelines.contract.semantic import Binder
 from pipelines.contract.yaml_lines import line_of
 
 DATASET_PROPERTIES = {
     "nameEn", "descriptionEn", "access", "personalData", "legalBasis", "licence", "loadMode", "delivery", "cycle",
-    "provenance", "keywords", "quarantineThreshold", "sample", "reading",
+    "provenance", "keywords", "quarantineThreshold", "sample", "reading", "period",
 }  # fmt: skip
 COLUMN_PROPERTIES = {"titleEn", "semanticType", "personalData", "unit", "synonyms", "sample", "quarantineThreshold"}
 SQL_TYPES = {
@@ -45,11 +46,6 @@ SQL_TYPES = {
 }  # fmt: skip
 DELIVERIES = ("xlsx", "csv", "json", "xml", "geojson", "rest", "postgres", "sqlserver")
 STATUSES = ("draft", "proposed", "active", "deprecated", "retired")
-RULE_NODES = (
-    exp.Column, exp.Identifier, exp.Literal, exp.Boolean, exp.Null, exp.Paren, exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ,
-    exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Neg, exp.Between, exp.In, exp.Is, exp.Abs,
-    exp.Round, exp.Length, exp.Coalesce, exp.Case, exp.If, exp.Like, exp.Tuple, exp.StartsWith, exp.Substring,
-)  # fmt: skip
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 REFERENCE = re.compile(r"\.\./(?P<dataset>[a-z0-9-]+/[a-z0-9-]+)\.odcs\.yaml#/schema/[a-z0-9_]+/properties/(?P<column>[a-z0-9_]+)")
 """ODCS's fully qualified reference, from a contract's file to a column in another's."""
@@ -68,8 +64,9 @@ SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 class ContractReader:
     """Reads one file; `contract` is None when `problems` holds anything."""
 
-    def __init__(self, file: Path, root: Path, semantic_types: dict[str, SemanticType], agencies: dict[str, Agency]) -> None:
-        self.file, self.semantic_types, self.agencies = file, semantic_types, agencies
+    def __init__(self, file: Path, root: Path, binder: Binder, agencies: dict[str, Agency]) -> None:
+        self.file, self.binder, self.agencies = file, binder, agencies
+        self.semantic_types = binder.types
         self.id = file.relative_to(root).as_posix().removesuffix(".odcs.yaml")
         self.problems: list[Problem] = []
         self.is_draft = False
@@ -78,6 +75,10 @@ class ContractReader:
     def _problem(self, path: tuple[str | int, ...], message: str, fix: str) -> None:
         field = ".".join(map(str, path)) or "file"
         self.problems.append(Problem(self.file, line_of(self.file, path), field, message, fix))
+
+    def _known_fields(self, path: tuple[str | int, ...], element: str, raw: dict[str, Any]) -> None:
+        for field, message, fix in unknown_fields(element, raw):
+            self._problem((*path, field), message, fix)
 
     def _choice(self, path: tuple[str | int, ...], value: Any, choices: Any, default: Any = None) -> Any:
         if value is None and default is not None:
@@ -161,6 +162,7 @@ class ContractReader:
         return self._contract(raw)
 
     def _contract(self, raw: dict[str, Any]) -> Contract | None:
+        self._known_fields((), "contract", raw)
         parts = self.id.split("/")
         if len(parts) != 2 or not all(SLUG.fullmatch(p) for p in parts):
             self._problem((), f"the path `{self.id}` is no dataset id", "use <domain>/<dataset>.odcs.yaml, lower case, hyphens")
@@ -171,8 +173,8 @@ class ContractReader:
         for field, want in (("apiVersion", "v3.1.0"), ("kind", "DataContract")):
             if raw.get(field) != want:
                 self._problem((field,), f"`{raw.get(field)}` is not supported", f"write `{field}: {want}`")
-        properties = self._properties(("customProperties",), raw.get("customProperties"), DATASET_PROPERTIES)
         where = ("customProperties",)
+        properties = self._properties(where, raw.get("customProperties"), DATASET_PROPERTIES)
         agency = self._mapping(("team",), raw.get("team")).get("name")
         self._choice(("team", "name"), agency, self.agencies)
         description = self._mapping(("description",), raw.get("description"))
@@ -181,8 +183,11 @@ class ContractReader:
             self._problem(("schema",), "must hold exactly one table", "a dataset is one table: one entry under `schema`")
             return None
         table = schemas[0]
-        columns = self._columns(table.get("properties"))
-        rules, checks = self._quality(table.get("quality"), {c.name: c.type for c in columns})
+        self._known_fields(("schema", 0), "table", table)
+        columns, qualities = self._columns(table.get("properties"), parts)
+        whole = self._quality(("schema", 0, "quality"), table.get("quality"), self._table(parts, {c.name: c.type for c in columns}))
+        period = self._period(where, properties.get("period"), columns)
+        columns = self.binder.bind(columns, period)
         access = self._choice(where, properties.get("access"), get_args(Access))
         personal = self._choice(where, properties.get("personalData"), get_args(Personal))
         self._personal(columns, personal)
@@ -225,8 +230,12 @@ class ContractReader:
             provenance=self._text(where, properties.get("provenance"), "listed: …, seed or inferred (property provenance)"),
             keywords=self._words(where, properties.get("keywords")),
             columns=tuple(columns),
-            rules=tuple(rules),
-            checks=tuple(checks),
+            rules=tuple(whole.rules),
+            group_rules=tuple(whole.group_rules),
+            unique=self._unique(columns, [whole, *qualities]),
+            references=self._references(table, columns, raw_columns=table.get("properties")),
+            checks=tuple(check for quality in (whole, *qualities) for check in quality.checks),
+            period=period,
             sample=self._sample(where, properties.get("sample"), {c.name for c in columns}),
             reading=reading,
             threshold=threshold,
@@ -240,28 +249,44 @@ class ContractReader:
             return None
         query = self.file.with_name(self.file.name.removesuffix(".odcs.yaml") + ".sql")
         judged = json.dumps(
-            [contract["load_mode"], threshold, repr(reading), [repr(c) for c in columns], [repr(r) for r in rules]],
+            [
+                *(contract["load_mode"], threshold, period),
+                *(
+                    repr(judging)
+                    for judging in (reading, columns, whole.rules, whole.group_rules, contract["unique"], contract["references"])
+                ),
+            ],
             ensure_ascii=False,
         ) + (query.read_text(encoding="utf-8") if query.exists() else "")
         return Contract(**contract, fingerprint=hashlib.sha256(judged.encode()).hexdigest()[:16])
 
-    def _columns(self, raw: Any) -> list[Column]:
+    def _table(self, parts: list[str], types: dict[str, str]) -> Table:
+        return Table(parts[0].replace("-", "_"), parts[-1].replace("-", "_"), types)
+
+    def _columns(self, raw: Any, parts: list[str]) -> tuple[list[Column], list[Quality]]:
+        """The columns, and what the `quality` of each says."""
         path: tuple[str | int, ...] = ("schema", 0, "properties")
         if not isinstance(raw, list) or not raw:
             self._problem(path, "the table has no columns", "list them under `properties`")
-            return []
+            return [], []
         columns: list[Column] = []
+        qualities: list[Quality] = []
+        types = {str(item.get("name")): str(item.get("logicalType")) for item in raw if isinstance(item, dict)}
         for i, item in enumerate(raw):
             if not isinstance(item, dict):
                 self._problem((*path, i), "is not a column", "write `- name: …`")
                 continue
-            column = self._column((*path, i), item, len(columns) + 1)
+            name = str(item.get("name"))
+            quality = self._quality((*path, i, "quality"), item.get("quality"), self._table(parts, types), name)
+            column = self._column((*path, i), item, len(columns) + 1, quality)
             if column.name in {c.name for c in columns}:
                 self._problem((*path, i, "name"), f"`{column.name}` occurs twice", "give each column its own name")
             columns.append(column)
-        return columns
+            qualities.append(quality)
+        return columns, qualities
 
-    def _column(self, path: tuple[str | int, ...], raw: dict[str, Any], position: int) -> Column:
+    def _column(self, path: tuple[str | int, ...], raw: dict[str, Any], position: int, quality: Quality) -> Column:
+        self._known_fields(path, "column", raw)
         name = self._text((*path, "name"), raw.get("name"), "the column's name")
         if name and not NAME.fullmatch(name):
             self._problem((*path, "name"), f"`{name}` is not a column name", "use lower case letters without accents, digits and _")
@@ -275,25 +300,10 @@ class ContractReader:
             self._problem(
                 (*path, "logicalType"), f"`{semantic.id}` is {semantic.type}, not {kind}", f"write `logicalType: {semantic.type}`"
             )
-        options = self._mapping((*path, "logicalTypeOptions"), raw.get("logicalTypeOptions"))
-        pattern = options.get("pattern") or (semantic.pattern if semantic else None)
-        if pattern:
-            try:
-                re.compile(f"^(?:{pattern})$")
-            except re.error as error:
-                self._problem((*path, "logicalTypeOptions", "pattern"), f"is no regular expression: {error}", "correct the pattern")
-        values = self._values(path, raw.get("quality")) or (semantic.values if semantic else ())
-        references = None
-        for relation in self._items((*path, "relationships"), raw.get("relationships")):
-            if target := REFERENCE.fullmatch(str(relation.get("to", ""))):
-                references = (target["dataset"], target["column"])
-            else:
-                self._problem(
-                    (*path, "relationships"),
-                    f"`{relation.get('to')}` names no column",
-                    "write `to: ../<domain>/<dataset>.odcs.yaml#/schema/<table>/properties/<column>`",
-                )
-        low, high = options.get("minimum"), options.get("maximum")
+        options, faults = options_of(self._mapping((*path, "logicalTypeOptions"), raw.get("logicalTypeOptions")), str(kind))
+        for option, message, fix in faults:
+            self._problem((*path, "logicalTypeOptions", option), message, fix)
+        values = quality.values or (semantic.values if semantic else ())
         first = lambda own, inherited: own if own is not None else inherited
         return Column(
             name=name,
@@ -302,7 +312,7 @@ class ContractReader:
             description=self._text((*path, "description"), raw.get("description"), "what the column holds"),
             type=kind or "string",
             sql_type=raw.get("physicalType") or (semantic.sql_type if semantic else None) or SQL_TYPES.get(str(kind), "VARCHAR"),
-            required=bool(raw.get("required")) or bool(raw.get("primaryKey")),
+            required=bool(raw.get("required")) or bool(raw.get("primaryKey")) or quality.required,
             key=(place if isinstance(place := raw.get("primaryKeyPosition"), int) else position) if raw.get("primaryKey") else 0,
             unique=bool(raw.get("unique")),
             semantic=semantic_id,
@@ -310,14 +320,19 @@ class ContractReader:
                 (*path, "customProperties"), properties.get("personalData"), get_args(Personal), semantic.personal if semantic else "none"
             ),
             values=values,
-            pattern=pattern,
-            minimum=first(low, semantic.minimum if semantic else None),
-            maximum=first(high, semantic.maximum if semantic else None),
-            min_length=options.get("minLength"),
-            max_length=first(options.get("maxLength"), semantic.max_length if semantic else None),
+            pattern=options.pattern or quality.pattern or (semantic.pattern if semantic else None),
+            minimum=first(options.minimum, semantic.minimum if semantic else None),
+            maximum=first(options.maximum, semantic.maximum if semantic else None),
+            exclusive_minimum=options.exclusive_minimum,
+            exclusive_maximum=options.exclusive_maximum,
+            multiple_of=options.multiple_of,
+            min_length=options.min_length,
+            max_length=first(options.max_length, semantic.max_length if semantic else None),
+            format=options.format,
             check=semantic.check if semantic else None,
             unit=properties.get("unit") or (semantic.unit if semantic else None),
-            references=references,
+            references=self._reference(raw.get("relationships")),
+            rules=tuple(quality.rules),
             synonyms=self._words((*path, "customProperties"), properties.get("synonyms")),
             example=semantic.example if semantic else None,
             sample=self._sample_word((*path, "customProperties"), properties.get("sample")),
@@ -346,37 +361,69 @@ class ContractReader:
             return ()
         return tuple(str(word) for word in raw or ())
 
-    def _values(self, path: tuple[str | int, ...], raw: Any) -> tuple[str, ...]:
-        for i, rule in enumerate(self._items((*path, "quality"), raw)):
-            if rule.get("metric") == "invalidValues":
-                values = self._mapping((*path, "quality", i, "arguments"), rule.get("arguments")).get("validValues")
-                if not isinstance(values, list) or not values:
-                    self._problem((*path, "quality", i), "a closed list has no values", "write `arguments: {validValues: [a, b]}`")
-                    return ()
-                return tuple(str(v) for v in values)
-        return ()
+    def _quality(self, path: tuple[str | int, ...], raw: Any, table: Table, column: str | None = None) -> Quality:
+        quality = quality_of(self._items(path, raw), table, column)
+        for place, message, fix in quality.faults:
+            self._problem((*path, *place), message, fix)
+        return quality
 
-    def _quality(self, raw: Any, types: dict[str, str]) -> tuple[list[Rule], list[Check]]:
-        rules: list[Rule] = []
-        checks: list[Check] = []
-        for i, item in enumerate(self._items(("schema", 0, "quality"), raw)):
-            path = ("schema", 0, "quality", i)
-            name = self._text((*path, "name"), item.get("name"), "the rule's name")
-            vi = self._text((*path, "description"), item.get("description"), "the reason shown to the clerk, in Vietnamese")
-            props = {str(p.get("property")): p.get("value") for p in self._items((*path, "customProperties"), item.get("customProperties"))}
-            en = str(props.get("descriptionEn") or vi)
-            if item.get("type") == "custom" and item.get("engine") == "kho":
-                expression = self._text((*path, "implementation"), item.get("implementation"), "a condition over the row's columns")
-                for fault in rule_faults(expression, types):
-                    self._problem((*path, "implementation"), *fault)
-                rules.append(Rule(name, expression, vi, en))
-            elif item.get("type") == "sql":
-                if item.get("mustBe") != 0:
-                    self._problem((*path, "mustBe"), "the query must count violations", "write `mustBe: 0`")
-                checks.append(Check(name, self._text((*path, "query"), item.get("query"), "a query"), vi, en))
-            else:
-                self._problem(path, "this kind of rule is not known", "use `type: custom, engine: kho` for rows, `type: sql` for the table")
-        return rules, checks
+    def _period(self, path: tuple[str | int, ...], named: Any, columns: list[Column]) -> str | None:
+        if named is None:
+            return period_of(columns)
+        column = next((c for c in columns if c.name == named), None)
+        if column is None or not (column.type in ("date", "timestamp") or column.semantic in PERIODS):
+            self._problem(path, f"period `{named}` is no column that dates a row", f"name a date, or one of the types {', '.join(PERIODS)}")
+            return None
+        return column.name
+
+    def _unique(self, columns: list[Column], qualities: list[Quality]) -> tuple[Unique, ...]:
+        found = [Unique((c.name,)) for c in columns if c.unique] + [u for quality in qualities for u in quality.unique]
+        return tuple(dict.fromkeys(found))
+
+    # ---- references
+
+    def _reference(self, raw: Any) -> tuple[str, str] | None:
+        """What a column refers to; mistakes are reported by `_references`."""
+        for relation in raw if isinstance(raw, list) else ():
+            if isinstance(relation, dict) and (target := REFERENCE.fullmatch(str(relation.get("to", "")))):
+                return target["dataset"], target["column"]
+        return None
+
+    def _references(self, table: dict[str, Any], columns: list[Column], raw_columns: Any) -> tuple[Reference, ...]:
+        """Every foreign key: of single columns, and those of several that stand at the table."""
+        found: list[Reference] = []
+        for i, item in enumerate(raw_columns if isinstance(raw_columns, list) else ()):
+            path: tuple[str | int, ...] = ("schema", 0, "properties", i, "relationships")
+            relations = self._items(path, item.get("relationships")) if isinstance(item, dict) else []
+            found += [r for j, relation in enumerate(relations) if (r := self._relation((*path, j), relation, [str(item.get("name"))]))]
+        path = ("schema", 0, "relationships")
+        names = {c.name for c in columns}
+        for j, relation in enumerate(self._items(path, table.get("relationships"))):
+            given = relation.get("from")
+            own = [str(name).rpartition(".")[2] for name in (given if isinstance(given, list) else [given])]
+            if given is None or not set(own) <= names:
+                self._problem((*path, j, "from"), f"`{given}` names no columns of this table", "write `from: [<table>.<column>, …]`")
+            elif reference := self._relation((*path, j), relation, own):
+                found.append(reference)
+        return tuple(found)
+
+    def _relation(self, path: tuple[str | int, ...], raw: dict[str, Any], own: list[str]) -> Reference | None:
+        self._known_fields(path, "relationship", raw)
+        if raw.get("type", "foreignKey") != "foreignKey":
+            self._problem((*path, "type"), f"`{raw['type']}` is not known", "write `type: foreignKey`")
+        level = self._properties((*path, "customProperties"), raw.get("customProperties"), {"severity"}).get("severity", "warning")
+        if self._choice((*path, "customProperties"), level, get_args(Level)) != level:
+            return None
+        to = raw.get("to")
+        targets = [REFERENCE.fullmatch(str(name)) for name in (to if isinstance(to, list) else [to])]
+        matched = [target for target in targets if target]
+        if len(matched) != len(own) or len(matched) != len(targets) or len({t["dataset"] for t in matched}) != 1:
+            many = "one column of one dataset for each of `from`: " if len(own) > 1 else ""
+            self._problem(
+                path, f"`{to}` names no column", f"write {many}`to: ../<domain>/<dataset>.odcs.yaml#/schema/<table>/properties/<column>`"
+            )
+            return None
+        return Reference(tuple(own), matched[0]["dataset"], tuple(t["column"] for t in matched), level)
 
     def _personal(self, columns: list[Column], declared: Personal) -> None:
         ranks = get_args(Personal)
@@ -404,48 +451,3 @@ class ContractReader:
             if name not in names:
                 self._problem(path, f"sample names the unknown column `{name}`", f"columns are: {', '.join(sorted(names))}")
         return sample
-
-
-def rule_faults(expression: str, types: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """What makes ``expression`` unfit as a row rule over columns of these logical types: (message, fix) pairs."""
-    if not expression:
-        return
-    try:
-        statements = sqlglot.parse(expression, dialect="duckdb")
-    except sqlglot.errors.SqlglotError as error:
-        yield f"`{expression}` cannot be read: {str(error).splitlines()[0]}", "write a condition such as `den_ngay >= tu_ngay`"
-        return
-    if len(statements) != 1 or statements[0] is None:
-        yield f"`{expression}` is not one condition", "write a single condition"
-        return
-    for node in statements[0].walk():
-        if isinstance(node, exp.Column):
-            if node.name not in types:
-                near = get_close_matches(node.name, types, 1)
-                yield f"`{node.name}` is no column", f"did you mean `{near[0]}`?" if near else f"columns are: {', '.join(sorted(types))}"
-        elif isinstance(node, exp.Add | exp.Sub) and not _is_number(node, types):
-            # Engines do not agree on what else to make of it.
-            yield f"`{node.sql(dialect='duckdb')}` calculates with a date", "subtract one date column from another: the days between them"
-        elif not isinstance(node, RULE_NODES):
-            yield (
-                f"`{node.sql(dialect='duckdb')}` is not allowed in a rule",
-                "use comparisons, + - * /, AND, OR, NOT, IN, BETWEEN, CASE, abs, round, length, coalesce",
-            )
-
-
-def _is_number(node: exp.Add | exp.Sub, types: dict[str, str]) -> bool:
-    """Whether a sum or difference is one of numbers, or the days from one date column to another."""
-    kinds = [_moment(side.unnest(), types) for side in (node.this, node.expression)]
-    plain = all(isinstance(side, exp.Column) for side in (node.this, node.expression))
-    return kinds == [None, None] or (isinstance(node, exp.Sub) and plain and kinds == ["date", "date"])
-
-
-def _moment(side: exp.Expression, types: dict[str, str]) -> str | None:
-    """`date` or `timestamp` where this operand is one; None for a number."""
-    if isinstance(side, exp.Column):
-        kind = types.get(side.name)
-        return kind if kind in ("date", "timestamp") else None
-    if isinstance(side, exp.Coalesce | exp.Case | exp.If):
-        found = [_moment(column, types) for column in side.find_all(exp.Column)]
-        return next((kind for kind in found if kind), None)
-    return None

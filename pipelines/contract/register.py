@@ -1,6 +1,5 @@
 """The register: every contract under one folder, with the facts said once for all of them."""
 
-import csv
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ from sqlglot import exp
 from pipelines.contract.model import Agency, Contract, SemanticType
 from pipelines.contract.odcs import ContractReader
 from pipelines.contract.problem import InvalidRegister, Problem
+from pipelines.contract.semantic import Binder, semantic_faults, semantic_types_of
 from pipelines.contract.yaml_lines import line_of
 
 
@@ -29,12 +29,18 @@ class Register:
     agencies: dict[str, Agency]
     domains: dict[str, dict[str, str]]
     semantic_types: dict[str, SemanticType] = field(repr=False)
+    place: dict[str, Any] = field(default_factory=dict)
+    """Facts of the province by which rules of semantic types judge: the bounds `west`, `south`, `east`, `north` in degrees."""
     drafts: dict[str, list[Problem]] = field(default_factory=dict)
     """Contracts with `status: draft` by id, with what is still wrong in them: not taken in, not published, in nobody's way."""
 
     def domain_title(self, domain: str, language: str = "vi") -> str:
         """The domain's title; a domain that `register.yaml` does not know is called by its folder's name."""
         return self.domains.get(domain, {}).get(language) or domain.replace("-", " ").capitalize()
+
+    @property
+    def binder(self) -> Binder:
+        return Binder(self.semantic_types, self.place, self.as_of)
 
     @cached_property
     def by_sql_name(self) -> dict[str, Contract]:
@@ -57,14 +63,20 @@ class Register:
         return tuple(sorted(self.by_sql_name[t].id for t in tables if t in self.by_sql_name))
 
     def order(self) -> list[str]:
-        """Ids so that a derived dataset comes after what it reads."""
+        """Ids so that a derived dataset comes after what it reads, and what refers to another after that one.
+
+        Where references go round in a circle, the circle is cut where it closes.
+        """
         done: dict[str, None] = {}
+        open_: set[str] = set()
 
         def visit(dataset: str) -> None:
-            for source in self.upstream.get(dataset, ()):
-                if source not in done:
-                    visit(source)
-            done.setdefault(dataset)
+            if dataset in done or dataset in open_ or dataset not in self.contracts:
+                return
+            open_.add(dataset)
+            for before in (*self.upstream.get(dataset, ()), *(r.dataset for r in self.contracts[dataset].references)):
+                visit(before)
+            done[dataset] = None
 
         for dataset in self.contracts:
             visit(dataset)
@@ -82,50 +94,6 @@ def tables_of(query: str) -> set[str]:
 
 def _yaml(file: Path) -> Any:
     return yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader) if file.exists() else None
-
-
-def _code_list(root: Path, agencies: dict[str, Agency], spec: dict[str, Any], as_of: str) -> tuple[tuple[str, str], ...]:
-    """(code, label) pairs of a code list that are valid on ``as_of`` (ISO date)."""
-    if spec["file"] == "agencies":
-        return tuple((a.code, a.name) for a in agencies.values())
-    path = root / f"{spec['file']}.data.csv"
-    if not path.exists():
-        return ()
-    pairs = []
-    with path.open(encoding="utf-8", newline="") as lines:
-        for row in csv.DictReader(lines):
-            since, until = row.get(spec.get("from", ""), ""), row.get(spec.get("to", ""), "")
-            kept = all(row[k] == v for k, v in spec.get("where", {}).items())
-            if kept and (not since or since <= as_of) and (not until or until > as_of):
-                pairs.append((row[spec["code"]], row[spec["label"]]))
-    return tuple(pairs)
-
-
-def _semantic_types(root: Path, agencies: dict[str, Agency], as_of: str) -> dict[str, SemanticType]:
-    types = {}
-    for name, spec in (_yaml(root / "semantic-types.yaml") or {}).items():
-        labels = _code_list(root, agencies, spec["codeList"], as_of) if "codeList" in spec else ()
-        types[name] = SemanticType(
-            id=name,
-            vi=spec["vi"],
-            en=spec["en"],
-            type=spec["type"],
-            sql_type=spec.get("sqlType"),
-            pattern=spec.get("pattern"),
-            minimum=spec.get("min"),
-            maximum=spec.get("max"),
-            max_length=spec.get("maxLength"),
-            values=tuple(spec.get("values", ())) or tuple(code for code, _ in labels),
-            check=spec.get("check"),
-            personal=spec.get("personal", "none"),
-            unit=spec.get("unit"),
-            example=spec.get("example"),
-            labels=labels,
-            names=tuple(spec.get("names", ())),
-            identifier=bool(spec.get("identifier")),
-            telling=bool(spec.get("telling")),
-        )
-    return types
 
 
 def load_register(root: Path) -> Register:
@@ -151,13 +119,19 @@ def load_register(root: Path) -> Register:
             identifier_valid_to=identifier.get("validTo"),
             identifier_derived=bool(identifier.get("derived")),
         )
-    semantic_types = _semantic_types(root, agencies, as_of)
-    problems: list[Problem] = []
+    types_file = root / "semantic-types.yaml"
+    specs, place = _yaml(types_file) or {}, facts.get("place") or {}
+    semantic_types = semantic_types_of(root, specs, agencies, as_of)
+    binder = Binder(semantic_types, place, as_of)
+    problems = [
+        Problem(types_file, line_of(types_file, (name,)), name, message, fix)
+        for name, message, fix in semantic_faults(root, specs, semantic_types, place)
+    ]
     contracts: dict[str, Contract] = {}
     drafts: dict[str, list[Problem]] = {}
     drafted: dict[str, Contract] = {}
     for file in sorted(root.rglob("*.odcs.yaml")):
-        reader = ContractReader(file, root, semantic_types, agencies)
+        reader = ContractReader(file, root, binder, agencies)
         if reader.is_draft:
             drafts[reader.id] = reader.problems
             drafted |= {reader.id: reader.contract} if reader.contract else {}
@@ -173,6 +147,7 @@ def load_register(root: Path) -> Register:
         agencies=agencies,
         domains=facts.get("domains") or {},
         semantic_types=semantic_types,
+        place=binder.place,
         drafts=drafts,
     )
     problems += _across(register, complete=not problems)
@@ -193,23 +168,47 @@ def _across(register: Register, *, complete: bool) -> list[Problem]:
                 Problem(contract.file, 1, "id", f"has the same SQL name as {names[contract.sql_name]}", "rename one of the two files")
             )
         names[contract.sql_name] = contract.id
-        for i, column in enumerate(contract.columns):
-            if column.references and complete:
-                dataset, target = column.references
-                other = register.contracts.get(dataset)
-                if other is None or target not in other.by_name:
-                    problems.append(
-                        Problem(
-                            contract.file,
-                            line_of(contract.file, ("schema", 0, "properties", i, "relationships")),
-                            f"schema.properties.{column.name}.relationships",
-                            f"`{dataset}.{target}` does not exist in the register",
-                            "name an existing dataset and column: `to: ../<domain>/<dataset>.odcs.yaml#/schema/<table>/properties/<column>`",
-                        )
-                    )
+        if complete:
+            problems += _reference_problems(register, contract) + _check_problems(register, contract)
         if contract.query:
             problems += _query_problems(register, contract) if complete else []
     return problems
+
+
+def _reference_problems(register: Register, contract: Contract) -> list[Problem]:
+    places = {c.name: i for i, c in enumerate(contract.columns)}
+    problems = []
+    for reference in contract.references:
+        other = register.contracts.get(reference.dataset)
+        for own, target in zip(reference.columns, reference.targets, strict=True):
+            if other is None or target not in other.by_name:
+                message = f"`{reference.dataset}.{target}` does not exist in the register"
+                fix = "name an existing dataset and column: `to: ../<domain>/<dataset>.odcs.yaml#/schema/<table>/properties/<column>`"
+            elif other.by_name[target].type != contract.by_name[own].type:
+                message = f"`{own}` is {contract.by_name[own].type}, `{reference.dataset}.{target}` is {other.by_name[target].type}"
+                fix = "refer to a column of the same logicalType"
+            else:
+                continue
+            single = len(reference.columns) == 1
+            path = ("schema", 0, "properties", places[own], "relationships") if single else ("schema", 0, "relationships")
+            problems.append(Problem(contract.file, line_of(contract.file, path), f"schema.properties.{own}.relationships", message, fix))
+    return problems
+
+
+def _check_problems(register: Register, contract: Contract) -> list[Problem]:
+    """Checks of the table that ask a table which no contract describes."""
+    return [
+        Problem(
+            contract.file,
+            1,
+            "quality",
+            f"check `{check.name}` reads `{table}`, which no contract describes",
+            "name tables as domain.dataset",
+        )
+        for check in contract.checks
+        for table in sorted(tables_of(check.sql))
+        if table not in register.by_sql_name and table not in SYSTEM_TABLES
+    ]
 
 
 def _query_problems(register: Register, contract: Contract) -> list[Problem]:

@@ -70,7 +70,7 @@ def write_draft(draft: Draft, register: Register) -> Path:
 
 def try_out(contract_file: Path, sample: Path, register: Register) -> Judgement | None:
     """What the gate would say of ``sample`` under the drafted contract; None while the draft has mistakes."""
-    contract = ContractReader(contract_file, register.root, register.semantic_types, register.agencies).contract
+    contract = ContractReader(contract_file, register.root, register.binder, register.agencies).contract
     if contract is None:
         return None
     with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:

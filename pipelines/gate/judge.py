@@ -3,23 +3,22 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 
 from pipelines.contract import Contract
-from pipelines.gate.forms import Form, forms
+from pipelines.gate.forms import Form
 from pipelines.gate.headers import match
 from pipelines.gate.readers import UNPACKED_LIMIT, Decision, Source, Unreadable, read
-from pipelines.gate.scan import ROW, Bit, Scan
+from pipelines.gate.staged import Staged
 from pipelines.gate.thresholds import identifier_reasons, refusal_reasons
 from pipelines.gate.totals import Disagreement, disagreements
-from pipelines.gate.units import factor
 from pipelines.outcome import Reason
-from pipelines.sql import literal, quote
+from pipelines.sql import literal
 
 SHOWN_UNKNOWN = 10
-PARQUET = "FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2"
-"""As the store writes its own files, so that a staged file can become one of them."""
+NOTHING_STORED: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,7 @@ def judge(
     contract: Contract,
     file: Path,
     staging: Path,
+    stored: Mapping[str, str] = NOTHING_STORED,
     *,
     source: Source | None = None,
     known: Mapping[str, Form] | None = None,
@@ -71,6 +71,7 @@ def judge(
 ) -> Judgement:
     """Judge the delivery ``file``. ``staging`` is a folder to write to, to be kept until the judgement is used.
 
+    ``stored`` maps datasets that hold a release to their tables in SQL, as far as the contract refers to them;
     ``source`` is the delivery where it is opened already; ``known`` the forms of columns that need not be found out again;
     ``unpacked_limit`` the bytes that a packed delivery may unpack to; ``careful``: see `read`.
     """
@@ -94,11 +95,11 @@ def judge(
             )  # fmt: skip
         return _with_reading(connection, source, staging, Judgement(0, 0, 0, tuple(faults), None))
     try:
-        staged = Staged.of(connection, contract, source, mapping.columns, staging, known or {})
-        return _with_reading(connection, source, staging, staged.judgement(), staged.decisions)
+        staged = Staged.of(connection, contract, source, mapping.columns, staging, known or {}, stored)
+        return _with_reading(connection, source, staging, _judged(staged), staged.decisions)
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
         if source.csv and not careful:
-            return judge(connection, contract, file, staging, known=known, unpacked_limit=unpacked_limit, careful=True)
+            return judge(connection, contract, file, staging, stored, known=known, unpacked_limit=unpacked_limit, careful=True)
         damage = Unreadable.because_of(error, file)
         return refusal("unreadable", damage.vi, damage.en)
     finally:
@@ -121,199 +122,49 @@ def _with_reading(
     return replace(judgement, left_out=f"SELECT * FROM read_parquet({literal(file)})", rows_left_out=int(row[0]))
 
 
-@dataclass(frozen=True)
-class Staged:
-    """A delivery's rows typed and tested, in a Parquet file."""
+def _judged(staged: Staged) -> Judgement:
+    """Accepted, held back or refused."""
+    contract, connection = staged.contract, staged.connection
+    counts = staged.ask()
+    if counts.read == 0:
+        return refusal("empty", "Tệp không có hàng dữ liệu nào", "The file has a header but no rows")
+    held = counts.read - counts.sound
+    quarantine = staged.faults if held else None
+    reasons = _counted(connection, quarantine) if quarantine else ()
+    marks = staged.marks if counts.marked else None
+    if wrong_totals := disagreements(connection, staged.scan, staged.relation) if staged.scan.source.totals else []:
+        marks = " UNION ALL ".join(filter(None, [marks, Disagreement.sql(wrong_totals)]))
+        reasons += tuple(d.reason for d in wrong_totals)
+    judged = Judgement(
+        counts.read, counts.sound, held, reasons, staged.accepted, quarantine, staged.held if held else None, marks,
+        numbered=staged.numbered, whole=None if held else staged.file,
+    )  # fmt: skip
+    wrong = _wrong_values(connection, quarantine) if quarantine else {}
+    if refusals := refusal_reasons(contract, counts.read, held, wrong):
+        return replace(judged, rows_accepted=0, accepted=None, whole=None, marks=None, reasons=(*refusals, *reasons))
+    return replace(judged, reasons=(*identifier_reasons(contract, wrong), *reasons))
 
-    connection: duckdb.DuckDBPyConnection
-    scan: Scan
-    file: Path
 
-    @classmethod
-    def of(
-        cls,
-        connection: duckdb.DuckDBPyConnection,
-        contract: Contract,
-        source: Source,
-        columns: dict[str, str],
-        staging: Path,
-        known: Mapping[str, Form],
-    ) -> "Staged":
-        """Stage a delivery: decide from its first rows how columns write numbers and dates; where those leave a doubt that
-        matters, look at all rows, and stage again if they say otherwise."""
-        found = forms(connection, contract, source.relation, columns, plain=source.plain) | dict(known)
-        staged = cls(connection, Scan(contract, source, columns, found), staging / "typed.parquet")
-        staged._write()
-        if doubtful := staged._doubtful():
-            whole = forms(connection, contract, source.relation, columns, only=doubtful, limit=None)
-            changed = any(replace(whole[c], evidence="") != replace(found[c], evidence="") for c in doubtful)
-            staged = replace(staged, scan=replace(staged.scan, forms=found | whole))
-            if changed:
-                staged._write()
-        return staged
-
-    def _write(self) -> None:
-        self.connection.execute(f"COPY ({self.scan.sql}) TO {literal(self.file)} ({PARQUET})")
-
-    def _doubtful(self) -> list[str]:
-        """Columns whose form the first rows did not prove, and where another form would read rows that this one cannot."""
-        unproven = {c: form for c, form in self.scan.forms.items() if not form.proven}
-        failed = [b for b in self.scan.faults if b.test.column in unproven and b.test.rule in ("type", "ambiguous_number")]
-        if not failed:
-            return []
-        counts = self._ask(", ".join(f"count(*) FILTER ({b.mask} & {b.value} <> 0)" for b in failed))
-        broken = {b.test.column for b, count in zip(failed, counts, strict=True) if count}
-        return sorted(broken | {c for c, form in unproven.items() if form.evidence and self.scan.contract.by_name[c].type != "integer"})
-
-    @property
-    def decisions(self) -> tuple[Decision, ...]:
-        contract, unit = self.scan.contract, self.scan.source.unit
-        decided = [form.decision(contract.by_name[name]) for name, form in self.scan.forms.items()]
-        scaled = [
-            Decision(f"{c.name}: unit", f"{unit} × {times}", f"the contract counts in {c.unit}")
-            for c in contract.columns
-            if c.name in self.scan.columns and (times := factor(unit, c)) != 1
-        ]
-        return tuple(d for d in decided if d) + tuple(scaled)
-
-    def judgement(self) -> Judgement:
-        """Accepted, held back or refused."""
-        contract = self.scan.contract
-        rows, good, distinct, marked = (int(n) for n in self._ask(self._totals()))
-        if rows == 0:
-            return refusal("empty", "Tệp không có hàng dữ liệu nào", "The file has a header but no rows")
-        repeated = self._repeated() if distinct < good else 0
-        good -= repeated
-        names = ", ".join(quote(c.name) for c in contract.columns)
-        held = rows - good
-        kept = f"FROM {self._rows} WHERE {self._sound}" + (f" AND {self._is_repeated('NOT IN')}" if repeated else "")
-        accepted, numbered = f"SELECT {names} {kept}", f"SELECT {self._number} AS row_number, {names} {kept}"
-        quarantine = self._quarantine(repeated > 0) if held else None
-        held_rows = self._held(repeated > 0) if held else None
-        reasons = self._counted(quarantine) if quarantine else ()
-        wrong_totals = disagreements(self.connection, self.scan, self._rows, self._number) if self.scan.source.totals else []
-        marks = self._found(self.scan.marks) if marked else None
-        if wrong_totals:
-            marks = " UNION ALL ".join(filter(None, [marks, Disagreement.sql(wrong_totals)]))
-            reasons += tuple(d.reason for d in wrong_totals)
-        judged = Judgement(
-            rows, good, held, reasons, accepted, quarantine, held_rows, marks, numbered=numbered, whole=self.file if good == rows else None
-        )
-        wrong = self._wrong_values(quarantine) if quarantine else {}
-        if refusals := refusal_reasons(contract, rows, held, wrong):
-            return replace(judged, rows_accepted=0, accepted=None, whole=None, marks=None, reasons=(*refusals, *reasons))
-        return replace(judged, reasons=(*identifier_reasons(contract, wrong), *reasons))
-
-    # ---- questions to the staged rows
-
-    @property
-    def _rows(self) -> str:
-        return f"read_parquet({literal(self.file)}, file_row_number = true)"
-
-    @property
-    def _sound(self) -> str:
-        return _none(self.scan.faults)
-
-    @property
-    def _number(self) -> str:
-        """A row's number as the sender sees it."""
-        return ROW if self.scan.source.row else f"file_row_number + {self.scan.source.first_row}"
-
-    def _ask(self, select: str) -> tuple[int, ...]:
-        row = self.connection.execute(f"SELECT {select} FROM {self._rows}").fetchone()
-        assert row is not None
-        return row
-
-    def _totals(self) -> str:
-        # Hashes first: 64 bits that are all different prove that no key repeats, at a third of the cost of comparing keys.
-        key = ", ".join(quote(k) for k in self.scan.contract.key)
-        marked = f"count(*) FILTER (NOT ({_none(self.scan.marks)}))"
-        return f"count(*), count(*) FILTER ({self._sound}), count(DISTINCT hash({key})) FILTER ({self._sound}), {marked}"
-
-    @property
-    def _repeated_file(self) -> Path:
-        return self.file.with_name("repeated.parquet")
-
-    def _is_repeated(self, word: str = "IN") -> str:
-        return f"file_row_number {word} (SELECT row FROM read_parquet({literal(self._repeated_file)}))"
-
-    def _repeated(self) -> int:
-        """Find the sound rows whose key a row above has; how many there are."""
-        key = ", ".join(quote(k) for k in self.scan.contract.key)
-        row = self.connection.execute(
-            f"""
-            COPY (
-                SELECT file_row_number AS row
-                FROM {self._rows}
-                WHERE {self._sound}
-                  AND ({key}) IN (SELECT ({key}) FROM {self._rows} WHERE {self._sound} GROUP BY ALL HAVING count(*) > 1)
-                QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY file_row_number) > 1
-            ) TO {literal(self._repeated_file)} (FORMAT parquet)
-            """
-        ).fetchone()
-        assert row is not None
-        return int(row[0])
-
-    def _found(self, bits: list[Bit]) -> str:
-        """One row per row and test that found something: the layout of the quarantine and of the marks."""
-        values = ", ".join(
-            f"({literal(b.mask)}, {b.value}, {literal(b.test.column)}, {literal(b.test.rule)}, {literal(b.test.vi)}, {literal(b.test.en)}, "
-            f"{literal(b.test.group)})"
-            for b in bits
-        )
-        mask_of = "CASE mask " + " ".join(f"WHEN {literal(m)} THEN {m}" for m in dict.fromkeys(b.mask for b in bits)) + " END"
-        return f"""
-            SELECT {self._number} AS row_number,
-                   column_name,
-                   CASE WHEN column_name = '' THEN CAST(_raw AS VARCHAR) ELSE json_extract_string(_raw, '$."' || column_name || '"') END AS value,
-                   rule, vi AS reason_vi, en AS reason_en, error_group
-            FROM {self._rows}, (VALUES {values}) AS rules(mask, bit, column_name, rule, vi, en, error_group)
-            WHERE _raw IS NOT NULL AND {mask_of} & bit <> 0
+def _wrong_values(connection: duckdb.DuckDBPyConnection, quarantine: str) -> dict[str, int]:
+    """Per column, the rows in which its value breaks a rule. The columns of a composite key are wrong together."""
+    counts = connection.execute(
+        f"""
+        SELECT name, count(DISTINCT row_number)
+        FROM (SELECT row_number, unnest(string_split(column_name, ', ')) AS name FROM ({quarantine}))
+        GROUP BY name
         """
+    ).fetchall()
+    return dict(counts)
 
-    def _quarantine(self, repeated: bool) -> str:
-        parts = [self._found(self.scan.faults)] if self.scan.faults else []
-        if repeated:
-            key = self.scan.contract.key
-            shown = " || ' · ' || ".join(f"coalesce(CAST({quote(k)} AS VARCHAR), '')" for k in key)
-            parts.append(
-                f"""
-                SELECT {self._number}, {literal(", ".join(key))}, {shown}, 'duplicate_key',
-                       'Khóa trùng với một hàng ở trên', 'The key repeats that of a row above', 'duplicate'
-                FROM {self._rows} WHERE {self._is_repeated()}
-                """
-            )
-        return " UNION ALL ".join(parts)
 
-    def _held(self, repeated: bool) -> str:
-        cells = ", ".join(f"{quote(c)}: CAST({quote(c)} AS VARCHAR)" for c in self.scan.columns)
-        of_repeated = f"OR {self._is_repeated()}" if repeated else ""
-        return f"""
-            SELECT {self._number} AS row_number, coalesce(_raw, CAST({{{cells}}} AS JSON)) AS cells
-            FROM {self._rows} WHERE NOT ({self._sound}) {of_repeated}
+def _counted(connection: duckdb.DuckDBPyConnection, quarantine: str) -> tuple[Reason, ...]:
+    """How often each rule was broken, in words that hold for all its rows: what is special to one row stands before or behind."""
+    counts = connection.execute(
+        f"""
+        SELECT rule, column_name, count(*) AS n,
+               regexp_replace(split_part(min(reason_vi), '; có phải ', 1), '^\\[[^\\]]*\\] ', ''),
+               regexp_replace(split_part(min(reason_en), '; is it ', 1), '^\\[[^\\]]*\\] ', '')
+        FROM ({quarantine}) GROUP BY rule, column_name ORDER BY n DESC, rule, column_name
         """
-
-    def _wrong_values(self, quarantine: str) -> dict[str, int]:
-        """Per column, the rows in which its value breaks a rule. The columns of a composite key are wrong together."""
-        counts = self.connection.execute(
-            f"""
-            SELECT name, count(DISTINCT row_number)
-            FROM (SELECT row_number, unnest(string_split(column_name, ', ')) AS name FROM ({quarantine}))
-            GROUP BY name
-            """
-        ).fetchall()
-        return dict(counts)
-
-    def _counted(self, quarantine: str) -> tuple[Reason, ...]:
-        counts = self.connection.execute(
-            f"""
-            SELECT rule, column_name, count(*) AS n, any_value(reason_vi), any_value(reason_en)
-            FROM ({quarantine}) GROUP BY rule, column_name ORDER BY n DESC, rule, column_name
-            """
-        ).fetchall()
-        return tuple(Reason(*row) for row in counts)
-
-
-def _none(bits: list[Bit]) -> str:
-    """SQL: no test of these found anything."""
-    return " AND ".join(f"{mask} = 0" for mask in dict.fromkeys(b.mask for b in bits)) or "true"
+    ).fetchall()
+    return tuple(Reason(*row) for row in counts)

@@ -3,21 +3,25 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import sqlglot
 from pandera.api.checks import Check
+from sqlglot import exp
 
-from pipelines.contract import Column, Contract
-from pipelines.gate.row_schema import MST_WEIGHTS, row_schema
+from pipelines.contract import Column, Contract, ErrorGroup, Level, Rule
+from pipelines.gate.row_schema import MST_WEIGHTS, STEP_ERROR, row_rules, row_schema
 from pipelines.sql import literal, one_of, quote
 
-ErrorGroup = Literal[
-    "missing", "outlier", "duplicate", "wrong format", "broken reference", "contradiction", "stale", "mismatch"
-]  # fmt: skip
-"""The eight groups in which faults are reported (công văn 4856/BCA-TTDLQG, 14 September 2026)."""
+JOINED = 4
+"""Words of an `IN` that DuckDB compares one by one; with more it makes a join."""
 
 
 @dataclass(frozen=True)
 class Test:
-    """One thing a row can fail. ``fails`` is SQL over raw text ``r_<column>`` and typed ``<column>``; never NULL."""
+    """One thing a row can fail. ``fails`` is SQL over raw text ``r_<column>`` and typed ``<column>``; NULL is no failure.
+
+    ``rank`` orders what may be wrong with one value: what is missing or of no form is said, not what else follows from it.
+    ``suggest`` is SQL over the typed columns for the value that was probably meant, NULL where nothing can be said.
+    """
 
     column: str
     rule: str
@@ -25,8 +29,19 @@ class Test:
     vi: str
     en: str
     group: ErrorGroup = "wrong format"
-    level: Literal["error", "warning", "note"] = "error"
-    """An error holds the row back; a warning or a note (something the gate put right) accepts and marks it."""
+    level: Level | Literal["note"] = "error"
+    """An error holds the row back; a warning, or a note of what the gate put right, accepts and marks it."""
+    rank: int = 2
+    suggest: str | None = None
+
+
+BOUNDS = {
+    "greater_than_or_equal_to": ("minimum", "min_value", "<", "Nhỏ hơn mức cho phép {0}", "Below the minimum {0}"),
+    "less_than_or_equal_to": ("maximum", "max_value", ">", "Lớn hơn mức cho phép {0}", "Above the maximum {0}"),
+    "greater_than": ("exclusive_minimum", "min_value", "<=", "Phải lớn hơn {0}", "Must be above {0}"),
+    "less_than": ("exclusive_maximum", "max_value", ">=", "Phải nhỏ hơn {0}", "Must be below {0}"),
+}
+"""pandera's check → rule, statistic, what fails, reasons."""
 
 
 def value_sql(column: Column, value: Any) -> str:
@@ -42,36 +57,35 @@ def _example(column: Column) -> tuple[str, str]:
 
 def _compile(column: Column, check: Check) -> Test:
     """One pandera check on one column as SQL. Raises KeyError for a check that has no translation: none may be skipped."""
-    name, s, x = check.name, check.statistics or {}, quote(column.name)
-    example_vi, example_en = _example(column)
-    if name == "isin":
-        shown = ", ".join(column.values[:8]) + ("…" if len(column.values) > 8 else "")
+    name, s, x = str(check.name), check.statistics or {}, quote(column.name)
+    if name in BOUNDS:
+        rule, statistic, fails, vi, en = BOUNDS[name]
+        bound = s[statistic]
         return Test(
-            column.name, "closed_list", f"{x} IS NOT NULL AND NOT {one_of(x, s['allowed_values'])}",
-            f"Giá trị không có trong danh mục; được phép: {shown}", f"The value is not in the list; allowed are: {shown}",
+            column.name, rule, f"{x} {fails} {value_sql(column, bound)}", vi.format(bound), en.format(bound), "outlier"
         )  # fmt: skip
+    if name == "isin":
+        return _closed_list(column, s["allowed_values"])
     if name == "str_matches":
         pattern = s["pattern"]
         text = pattern if isinstance(pattern, str) else pattern.pattern
+        example_vi, example_en = _example(column)
         return Test(
             column.name, "pattern", f"NOT regexp_matches({x}, {literal(text)})",
-            f"Sai định dạng{example_vi}", f"The format is wrong{example_en}",
-        )  # fmt: skip
-    if name == "greater_than_or_equal_to":
-        low = s["min_value"]
-        return Test(
-            column.name, "minimum", f"{x} < {value_sql(column, low)}", f"Nhỏ hơn mức cho phép {low}", f"Below the minimum {low}",
-        )  # fmt: skip
-    if name == "less_than_or_equal_to":
-        high = s["max_value"]
-        return Test(
-            column.name, "maximum", f"{x} > {value_sql(column, high)}", f"Lớn hơn mức cho phép {high}", f"Above the maximum {high}",
+            f"Sai định dạng{example_vi}", f"The format is wrong{example_en}", rank=1,
         )  # fmt: skip
     if name == "str_length":
         low, high = s["min_value"] or 0, s["max_value"]
         fails = f"length({x}) < {low}" + (f" OR length({x}) > {high}" if high is not None else "")
+        most_vi, most_en = (f"đến {high} ký tự", f"to {high} characters") if high is not None else ("ký tự trở lên", "characters or more")
         return Test(
-            column.name, "length", fails, f"Độ dài phải từ {low} đến {high} ký tự", f"The length must be {low} to {high} characters",
+            column.name, "length", fails, f"Độ dài phải từ {low} {most_vi}", f"The length must be {low} {most_en}", rank=1,
+        )  # fmt: skip
+    if name == "multiple_of":
+        steps = f"CAST({x} AS DOUBLE) / {float(s['step'])!r}"
+        return Test(
+            column.name, "multiple_of", f"abs({steps} - round({steps})) >= {STEP_ERROR}",
+            f"Phải là bội số của {s['step']}", f"Must be a multiple of {s['step']}",
         )  # fmt: skip
     if name == "mst":
         total = " + ".join(f"CAST(substr({x}, {i + 1}, 1) AS INTEGER) * {w}" for i, w in enumerate(MST_WEIGHTS))
@@ -83,16 +97,44 @@ def _compile(column: Column, check: Check) -> Test:
     raise KeyError(f"check {name} on {column.name} has no translation to SQL")
 
 
+def _closed_list(column: Column, allowed: list[Any]) -> Test:
+    """A list of the contract's own is a matter of form; one of the semantic type is a list that others keep."""
+    own = column.semantic is None
+    shown = ", ".join(column.values[:8]) + ("…" if len(column.values) > 8 else "")
+    return Test(
+        column.name,
+        "closed_list",
+        f"{quote(column.name)} IS NOT NULL AND NOT {one_of(quote(column.name), allowed)}",
+        f"Giá trị không có trong danh mục; được phép: {shown}",
+        f"The value is not in the list; allowed are: {shown}",
+        "wrong format" if own else "mismatch",
+        rank=1,
+    )
+
+
+def without_joins(expression: str) -> str:
+    """The rule with its longer lists searched where they stand: DuckDB makes a join of each `IN` (see `one_of`)."""
+    if " IN (" not in expression:
+        return expression
+    tree = sqlglot.parse_one(expression, dialect="duckdb")
+    for node in list(tree.find_all(exp.In)):
+        words = node.expressions
+        if len(words) > JOINED and all(isinstance(word, exp.Literal) and word.is_string for word in words):
+            node.replace(sqlglot.parse_one(one_of(node.this.sql(dialect="duckdb"), [word.this for word in words]), dialect="duckdb"))
+    return tree.sql(dialect="duckdb")
+
+
+def _rule(rule: Rule) -> Test:
+    return Test(
+        rule.column, rule.name, f"NOT ({without_joins(rule.expression)})", rule.vi, rule.en, rule.group, rule.level, suggest=rule.suggest
+    )  # fmt: skip
+
+
 def tests(contract: Contract, present: set[str]) -> list[Test]:
     """What the contract's checks say of a row whose values are typed, in the order of the columns. Absent optional columns are not."""
     schema = row_schema(contract)
     found: list[Test] = []
     for column in contract.columns:
-        if column.name not in present:
-            continue
-        found += [_compile(column, check) for check in schema.columns[column.name].checks]
-    messages = {rule.name: rule for rule in contract.rules}
-    for check in schema.checks:
-        rule = messages[str(check.name)]
-        found.append(Test("", rule.name, f"NOT ({check.statistics['expression']})", rule.vi, rule.en))
-    return found
+        if column.name in present:
+            found += [_compile(column, check) for check in schema.columns[column.name].checks]
+    return found + [_rule(rule) for rule in row_rules(contract) if not rule.column or rule.column in present]

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 
 from pipelines.contract import Contract
 from pipelines.gate.forms import Form
-from pipelines.gate.readers import Source
+from pipelines.gate.readers import FAULTS, Source
 from pipelines.gate.rules import Test, tests
 from pipelines.gate.typed import type_tests
 from pipelines.gate.units import factor, scaled
 from pipelines.gate.values import cast, raw, tidy
-from pipelines.sql import quote
+from pipelines.sql import literal, quote
 
 MASK_BITS = 62
 """Tests per BIGINT mask; a contract with more gets more masks."""
-ROW = "_row"
-"""The staged column of row numbers as the sender sees them, where the reader gives them."""
+ROW, SHEET, FAULT = "_row", "_sheet", "_form"
+"""Staged columns that the reader may give: the row's number as the sender sees it, its sheet, what is wrong with its form."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,10 @@ class Scan:
     @property
     def _tests(self) -> list[Test]:
         originals = {column: _original(column) for column, name in self.columns.items() if name in self.source.raw}
-        return row_tests(self.contract, set(self.columns), self.forms, originals)
+        broken = [
+            Test("", f"form_{kind}", f"{FAULT} = {literal(kind)}", vi, en, rank=0) for kind, (vi, en) in FAULTS.items() if self.source.fault
+        ]
+        return broken + row_tests(self.contract, set(self.columns), self.forms, originals)
 
     @property
     def sql(self) -> str:
@@ -66,7 +69,8 @@ class Scan:
             for c, name in self.columns.items()
             if name in self.source.raw
         ]
-        texts += [f"{quote(self.source.row)} AS {ROW}"] if self.source.row else []
+        given = {ROW: self.source.row, SHEET: self.source.sheet, FAULT: self.source.fault}
+        texts += [f"{quote(name)} AS {staged}" for staged, name in given.items() if name]
         typed = []
         for column in contract.columns:
             value = f"CAST(NULL AS {column.sql_type})"
@@ -77,7 +81,7 @@ class Scan:
             typed.append(f"{value} AS {quote(column.name)}")
         masks = _masks(self.faults) | _masks(self.marks)
         cells = ", ".join(f"{quote(c)}: {_original(c) if name in self.source.raw else raw(c)}" for c, name in self.columns.items())
-        kept = [quote(c.name) for c in contract.columns] + [ROW] * bool(self.source.row) + list(masks)
+        kept = [quote(c.name) for c in contract.columns] + [s for s in (ROW, SHEET) if given[s]] + list(masks)
         found = " OR ".join(f"{mask} <> 0" for mask in masks) or "false"
         return f"""
             WITH texts AS (SELECT {", ".join(texts)} FROM {self.source.relation}),

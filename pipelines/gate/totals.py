@@ -7,7 +7,7 @@ import duckdb
 
 from pipelines.gate.forms import Form
 from pipelines.gate.readers.source import Total
-from pipelines.gate.scan import Scan
+from pipelines.gate.scan import ROW, SHEET, Scan
 from pipelines.gate.units import factor, scaled
 from pipelines.gate.values import cast, raw
 from pipelines.outcome import Reason
@@ -40,14 +40,16 @@ class Disagreement:
         return f"SELECT * FROM (VALUES {values})"
 
 
-def disagreements(connection: duckdb.DuckDBPyConnection, scan: Scan, rows: str, number: str) -> list[Disagreement]:
+def disagreements(connection: duckdb.DuckDBPyConnection, scan: Scan, rows: str) -> list[Disagreement]:
     """Totals that differ from the sum of the rows that they cover, held back or not.
 
-    ``rows`` is SQL of the staged rows, ``number`` of a row's number. A total is not judged where a value under it could not be read.
+    ``rows`` is SQL of the staged rows. A total is not judged where a value under it could not be read.
     A difference that rounding of the shown decimals explains is none.
     """
     names = {delivered: column for column, delivered in scan.columns.items()}
     found = []
+    number = ROW if scan.source.row else f"file_row_number + {scan.source.first_row}"
+    sheet = f" AND {SHEET} = ?" if scan.source.sheet else ""
     for total in scan.source.totals:
         column = scan.contract.by_name.get(names.get(total.column, ""))
         if column is None or column.type not in ("integer", "number"):
@@ -65,9 +67,9 @@ def disagreements(connection: duckdb.DuckDBPyConnection, scan: Scan, rows: str, 
                    sum(CAST({quote(column.name)} AS DECIMAL(38, 6))),
                    count(*) FILTER ({unread or "false"})
             FROM {rows}
-            WHERE {number} BETWEEN ? AND ?
+            WHERE {number} BETWEEN ? AND ?{sheet}
             """,
-            [total.text, total.first_row, total.last_row],
+            [total.text, total.first_row, total.last_row, *([total.sheet] if sheet else [])],
         ).fetchone()
         assert answer is not None
         stated, summed, broken = answer

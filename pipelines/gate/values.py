@@ -7,6 +7,7 @@ that are left.
 import re
 
 from pipelines.contract import Column
+from pipelines.contract.options import STRPTIME
 from pipelines.gate.forms import EITHER, PLAIN, SURE_COMMA, SURE_POINT, Form, bare
 from pipelines.sql import literal, one_of, quote
 
@@ -87,6 +88,7 @@ def cast(column: Column, form: Form | None = None, declared: dict[str, str] | No
     """Text as delivered → the column's type, NULL where it cannot be."""
     form = form or Form(decimal=".")
     text = raw(column.name)
+    written = [f"try_strptime({text}, {literal(STRPTIME[column.format])})"] if column.format else []
     if column.type == "integer":
         return whole_number(text, form)
     if column.type == "number":
@@ -94,9 +96,9 @@ def cast(column: Column, form: Form | None = None, declared: dict[str, str] | No
     if column.type == "boolean":
         return f"CASE WHEN {one_of(f'lower({text})', TRUE)} THEN true WHEN {one_of(f'lower({text})', FALSE)} THEN false END"
     if column.type == "date":
-        return date(text, form)
+        return date(text, form, written)
     if column.type == "timestamp":
-        return timestamp(text, form)
+        return timestamp(text, form, written)
     return text_value(column, declared or {})
 
 
@@ -136,26 +138,26 @@ def whole_number(text: str, form: Form) -> str:
     return _first(f"CASE WHEN NOT contains({text}, '.') THEN TRY_CAST({text} AS BIGINT) END", rest, text)
 
 
-def date(text: str, form: Form) -> str:
-    """A DATE under ``form``: ISO, dd/mm/yyyy with any separator, a spreadsheet's serial day."""
+def date(text: str, form: Form, written: list[str]) -> str:
+    """A DATE under ``form``, or as ``written`` (SQL) says: ISO, dd/mm/yyyy with any separator, a spreadsheet's serial day."""
     iso = f"CASE WHEN strlen({text}) = 10 THEN TRY_CAST({text} AS DATE) END"
     long = f"CASE WHEN regexp_full_match({text}, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[ T]00:00(:00([.]0+)?)?') THEN TRY_CAST(left({text}, 10) AS DATE) END"
     if form.swapped:
         iso, long = (f"try_strptime(strftime({x}, '%Y-%d-%m'), '%Y-%m-%d')" for x in (iso, long))
     numeric = f"try_strptime(regexp_replace(regexp_replace({text}, ' 0?0:00(:00)?$', ''), '[-.]', '/', 'g'), {literal(_order(form))})"
-    rest = f"coalesce(CAST({long} AS DATE), CAST({numeric} AS DATE), CAST({_serial(text)} AS DATE))"
+    rest = f"coalesce({', '.join(f'CAST({x} AS DATE)' for x in (long, *written, numeric, _serial(text)))})"
     return _first(f"CAST({iso} AS DATE)", rest, text)
 
 
-def timestamp(text: str, form: Form) -> str:
-    """A TIMESTAMP under ``form``."""
+def timestamp(text: str, form: Form, written: list[str]) -> str:
+    """A TIMESTAMP under ``form``, or as ``written`` (SQL) says."""
     iso = f"CASE WHEN {text} >= '0' AND regexp_matches({text}, '^[0-9]{{4}}-') THEN TRY_CAST({text} AS TIMESTAMP) END"
     if form.swapped:
         iso = f"try_strptime(strftime({iso}, '%Y-%d-%m %H:%M:%S'), '%Y-%m-%d %H:%M:%S')"
     order = _order(form)
     patterns = ", ".join(literal(p) for p in (f"{order} %H:%M:%S", f"{order} %H:%M", order))
     numeric = f"try_strptime(regexp_replace({text}, '^([0-9]{{1,2}})[-.]([0-9]{{1,2}})[-.]', '\\1/\\2/'), [{patterns}])"
-    return _first(iso, f"coalesce({numeric}, {_serial(text)})", text)
+    return _first(iso, f"coalesce({', '.join((*written, numeric, _serial(text)))})", text)
 
 
 def _order(form: Form) -> str:

@@ -5,15 +5,17 @@ import re
 import sqlglot
 from sqlglot import exp
 
-from pipelines.contract import Column, Contract
+from pipelines.contract import Column, Contract, SemanticType
+from pipelines.contract.semantic import partner
 from pipelines.samples.chance import Chance
 from pipelines.sql import literal, quote
 
 INTERVAL = re.compile(r"(?i)\b(interval|to_(days|weeks|months|years|hours|minutes|seconds))\b")
 
 
-def dependent(contract: Contract, communes: tuple[tuple[str, str], ...], chance: Chance) -> dict[str, str]:
-    """SQL per dependent column, in the order in which they are to be computed. ``communes`` are (code, name) pairs."""
+def dependent(contract: Contract, types: dict[str, SemanticType], chance: Chance) -> dict[str, str]:
+    """SQL per dependent column, in the order in which they are to be computed."""
+    communes = types["dvhc_xa"].labels if "dvhc_xa" in types else ()
     found: dict[str, str] = {}
     first: dict[str, Column] = {}
     for column in contract.columns:
@@ -24,23 +26,32 @@ def dependent(contract: Contract, communes: tuple[tuple[str, str], ...], chance:
         c for c in contract.columns if c.type in ("date", "timestamp") and c.name not in given and not (c.sample or "").startswith("sql:")
     )
     received = next(dates, None)
+    computed = {c.name for c in contract.columns if (c.sample or "").startswith("sql:")} | set(given)
+    late: dict[str, str] = {}
     for column in contract.columns:
-        if not column.sample and not column.references and column.name not in given:
-            related = _related(column, first, received, communes, chance)
-            if related:
-                found[column.name] = related
+        if column.sample or column.references or column.name in given:
+            continue
+        if column.semantic == "cccd":
+            born, sex = (partner(other, column, contract.columns, types) for other in ("ngay_sinh", "gioi_tinh"))
+            if born:
+                # It follows what the contract computes of the same person.
+                waits = computed & {c.name for c in (born, sex) if c}
+                (late if waits else found)[column.name] = _citizen_number(quote(column.name), born, sex)
+        elif related := _related(column, first, received, communes, chance):
+            found[column.name] = related
     for column in contract.columns:
         if column.sample and column.sample.startswith("sql:"):
             found[column.name] = column.sample.removeprefix("sql:")
     found |= contract.sample.columns
+    found |= late
     return {name: _repeatable(contract, name, expression, chance) for name, expression in found.items()}
 
 
 def _related(
     column: Column, first: dict[str, Column], received: Column | None, communes: tuple[tuple[str, str], ...], chance: Chance
 ) -> str | None:
-    """An address ends in the row's commune, a point lies at its coordinates, a citizen number tells sex and year of birth,
-    a dossier's code the day of receipt. What makes a code unique is left as it is.
+    """An address ends in the row's commune, a point lies at its coordinates, a health card ends in the insured's
+    number, a dossier's code tells the day of receipt. What makes a code unique is left as it is.
     """
     x = quote(column.name)
     if column.semantic == "ma_ho_so" and received:
@@ -52,19 +63,20 @@ def _related(
             return f"{x} || ', ' || {names_sql}[1 + {chance.draw('commune', len(codes))}]"
         code = quote(first["dvhc_xa"].name)
         return f"{x} || coalesce(', ' || {names_sql}[list_position([{', '.join(map(literal, codes))}], {code})], '')"
+    if column.semantic == "the_bhyt" and "bhxh" in first:
+        return f"substr({x}, 1, 5) || {quote(first['bhxh'].name)}"
     if column.semantic == "hinh_hoc" and {"kinh_do", "vi_do"} <= set(first):
         point = ", ".join(f"CAST({quote(first[s].name)} AS DOUBLE)" for s in ("kinh_do", "vi_do"))
         return f"""printf('{{"type": "Point", "coordinates": [%.5f, %.5f]}}', {point})"""
-    if column.semantic == "cccd" and "ngay_sinh" in first:
-        born = quote(first["ngay_sinh"].name)
-        woman = (
-            f"CASE WHEN {quote(first['gioi_tinh'].name)} = 'Nữ' THEN 1 ELSE 0 END"
-            if "gioi_tinh" in first
-            else f"CAST(substr({x}, 4, 1) AS INTEGER) % 2"
-        )
-        century = f"CASE WHEN {born} >= DATE '2000-01-01' THEN 2 ELSE 0 END"
-        return f"CASE WHEN {born} IS NULL THEN {x} ELSE substr({x}, 1, 3) || (({century}) + ({woman})) || strftime({born}, '%y') || substr({x}, 7) END"
     return None
+
+
+def _citizen_number(x: str, born: Column, sex: Column | None) -> str:
+    """A citizen number tells century and sex, and the year of birth; the digits that make it one person's stay."""
+    day = quote(born.name)
+    woman = f"CASE WHEN {quote(sex.name)} = 'Nữ' THEN 1 ELSE 0 END" if sex else f"CAST(substr({x}, 4, 1) AS INTEGER) % 2"
+    century = f"CASE WHEN {day} >= DATE '2000-01-01' THEN 2 ELSE 0 END"
+    return f"CASE WHEN {day} IS NULL THEN {x} ELSE substr({x}, 1, 3) || (({century}) + ({woman})) || strftime({day}, '%y') || substr({x}, 7) END"
 
 
 def _repeatable(contract: Contract, name: str, expression: str, chance: Chance) -> str:

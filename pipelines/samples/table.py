@@ -84,7 +84,7 @@ class Tables:
         """Make the wanted rows; where rules refuse some and no exact figures are asked, make more and keep the good ones."""
         sample, chance = contract.sample, Chance(self.seed, contract.id)
         planner = Planner(contract, self.register, self.values, self.parents, chance)
-        related = dependent(contract, self.values.communes, chance)
+        related = dependent(contract, self.register.semantic_types, chance)
         counted = [sum(map(self._scaled, counts.values())) for counts in sample.counts.values()]
         wanted = counted[0] if counted else max(self._scaled(sample.rows), 1)
         plan = planner.plan(wanted)

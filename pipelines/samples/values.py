@@ -198,8 +198,7 @@ class Values:
     """Finds the domain of a column; knows the register only for its code lists and examples."""
 
     def __init__(self, register: Register) -> None:
-        communes = register.semantic_types.get("dvhc_xa")
-        self.communes = communes.labels if communes else ()
+        self.place = register.place
         self.periods = periods()
 
     def domain(self, contract: Contract, column: Column) -> Domain:
@@ -240,8 +239,10 @@ class Values:
             return geometry(example, contract.title)
         if column.semantic in ("kinh_do", "vi_do") and example:
             low, high = (Decimal(example) - Decimal(str(NEARBY)), Decimal(example) + Decimal(str(NEARBY)))
-            bounds = [Decimal(str(b)) if b is not None else None for b in (column.minimum, column.maximum)]
-            low, high = max(low, bounds[0] or low), min(high, bounds[1] or high)
+            sides = ("west", "east") if column.semantic == "kinh_do" else ("south", "north")
+            bounds = [(column.minimum, column.maximum), tuple(self.place.get(side) for side in sides)]
+            low = max(low, *(Decimal(str(least)) for least, _ in bounds if least is not None))
+            high = min(high, *(Decimal(str(most)) for _, most in bounds if most is not None))
             if low < high:
                 return lasting(numbers(low, high, column.sql_type, whole=False, digits=5))
         if column.semantic in ("dia_chi", "dia_chi_ca_nhan"):
@@ -311,7 +312,10 @@ SEMANTIC: dict[str, Callable[[str], Domain]] = {
     "cccd": lambda example: Domain(
         10**6, lambda k: f"'{example[:3] or '001'}' || ({k} * 7 // 10 % 2) || {padded(f'50 + {k} * 13 // 10 % 50', 2)} || {padded(k, 6)}"
     ),
-    "dien_thoai": lambda _: Domain(10**8, lambda k: f"'09' || {padded(k, 8)}"),
+    "dien_thoai": lambda _: Domain(
+        len(words.MOBILE) * 10**7,
+        lambda k: f"{chosen(words.MOBILE, f'{k} % {len(words.MOBILE)}')} || {padded(f'{k} // {len(words.MOBILE)}', 7)}",
+    ),
     "dien_thoai_co_quan": lambda example: Domain(10**6, lambda k: f"'{example[:5] or '02400'}' || {padded(k, 6)}"),
     "email": lambda _: Domain(10**6, lambda k: f"{chosen(words.ASCII_GIVEN, f'{k} % {len(words.ASCII_GIVEN)}')} || {k} || '@example.vn'"),
     "email_co_quan": lambda _: Domain(10**6, lambda k: f"'vanthu' || {k} || '@example.vn'", variety=500),

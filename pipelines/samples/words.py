@@ -44,6 +44,7 @@ COUNTRY = ("VN", "KR", "JP", "CN", "TW", "SG", "US", "TH", "DE", "NL", "MY", "AU
 GOODS = ("61091010", "64039990", "10063099", "03061721", "08109092", "39269099", "72107010", "84733090", "94036090", "42029290")
 DOCUMENT = ("QĐ-UBND", "TB-UBND", "KH-UBND", "BC-UBND", "CV-UBND")
 INSURED = ("DN4", "HC4", "HS4", "GD4", "TE1", "HT3", "CN3")
+MOBILE = ("090", "091", "093", "094", "096", "097", "098", "035", "077", "086")
 ASCII_GIVEN = ("an", "binh", "chau", "dung", "giang", "hanh", "khoa", "lan", "minh", "nga", "phuc", "quan", "son", "thao", "vy")
 
 LINE = ("tuyến", "đường", "sông", "kênh", "rạch", "đê")

@@ -80,7 +80,9 @@ def until(condition, seconds: float, what: str) -> None:
 
 def copy_register(target: Path, datasets: list[str]) -> None:
     target.mkdir(parents=True)
-    for name in ("agencies.yaml", "semantic-types.yaml", "register.yaml"):
+    lists = (f"code-lists/{file.name}" for file in (PROJECT / "datasets/code-lists").iterdir())
+    for name in ("agencies.yaml", "semantic-types.yaml", "register.yaml", *lists):
+        (target / name).parent.mkdir(exist_ok=True)
         shutil.copy(PROJECT / "datasets" / name, target / name)
     for dataset in datasets:
         for file in (PROJECT / "datasets").glob(f"{dataset}.*"):

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.contract import InvalidRegister, load_register
-from pipelines.contract.odcs import rule_faults
+from pipelines.contract.rule_language import rule_faults
 from tests.warehouse import TEAMS, Warehouse, column, contract
 
 
@@ -123,3 +123,67 @@ def test_one_file_is_all_a_dataset_needs(warehouse: Warehouse, tmp_path: Path) -
 def test_of_dates_a_rule_calculates_only_the_days_between_two(rule: str, fit: bool) -> None:
     types = {"tu": "date", "den": "date", "luc": "timestamp", "so": "integer"}
     assert (not list(rule_faults(rule, types))) is fit
+
+
+@pytest.mark.parametrize(
+    "fields, said",
+    [
+        ({"partitioned": True}, "`partitioned` is not a field that is acted on here"),
+        ({"requierd": True}, "did you mean `required`?"),
+        ({"required": "yes"}, "is neither true nor false"),
+        ({"logicalTypeOptions": {"minimun": 1}}, "did you mean `minimum`?"),
+        ({"logicalTypeOptions": {"minLength": 1}}, "`minLength` is no option of integer"),
+        ({"logicalTypeOptions": {"multipleOf": 0}}, "write a number above 0"),
+        ({"logicalTypeOptions": {"minimum": 5, "maximum": 1}}, "no value can pass"),
+        ({"logicalTypeOptions": {"format": "i7"}}, "write one of: i8"),
+        ({"logicalTypeOptions": {"exclusiveMinimum": "x"}}, "is not a number"),
+        ({"quality": [{"metric": "nulValues", "mustBe": 0}]}, "did you mean `nullValues`?"),
+        ({"quality": [{"metric": "nullValues"}]}, "there is no threshold"),
+        ({"quality": [{"metric": "nullValues", "mustBe": 0, "mustBeLessThan": 1}]}, "more than one threshold"),
+        ({"quality": [{"metric": "nullValues", "mustBe": 0, "unit": "share"}]}, "write `rows` or `percent`"),
+        ({"quality": [{"metric": "nullValues", "mustBe": 0, "severity": "info"}]}, "write `error`"),
+        ({"quality": [{"metric": "nullValues", "mustBe": 0, "schedule": "0 8 * * *"}]}, "`schedule` is not a field"),
+        ({"quality": [{"metric": "invalidValues", "arguments": {"valid": [1]}, "mustBe": 0}]}, "its arguments are: validValues, pattern"),
+        ({"quality": [{"metric": "invalidValues", "arguments": {"pattern": "a"}, "mustBe": 0}]}, "a pattern is for text"),
+        ({"quality": [{"metric": "missingValues", "mustBe": 0}]}, "the list has no values"),
+        ({"quality": [{"type": "custom", "engine": "soda", "implementation": "x"}]}, "write `engine: kho`"),
+        ({"relationships": [{"to": "khac.ma"}]}, "names no column"),
+        ({"relationships": [{"type": "parent", "to": "x"}]}, "write `type: foreignKey`"),
+        ({"relationships": [{"to": "../ho-tich/to-cong-tac.odcs.yaml#/schema/to_cong_tac/properties/ma_to", "cascade": True}]}, "`cascade`"),
+        ({"relationships": [{"to": "../ho-tich/to-cong-tac.odcs.yaml#/schema/to_cong_tac/properties/ma_to"}]}, "of the same logicalType"),
+    ],
+)  # fmt: skip
+def test_a_construct_that_nothing_acts_on_is_a_mistake(warehouse: Warehouse, fields: dict, said: str) -> None:
+    warehouse.add(contract("ho-tich/sai", [column("ma", required=True, primaryKey=True), column("n", "integer", **fields)]))
+    assert said in "\n".join(map(str, problems(warehouse)))
+
+
+@pytest.mark.parametrize(
+    "rule, said",
+    [
+        ({"implementation": {"perGroup": ["k"], "condition": "sum(n) < 5"}}, "perGroup `['k']` names no columns"),
+        ({"implementation": {"perGroup": ["ma"], "condition": "n < 5"}}, "`n` has many values in a group"),
+        ({"implementation": {"perGroup": ["ma"], "condition": "ma = 'a'"}}, "looks at no group"),
+        ({"implementation": {"perGroup": ["ma"], "condition": "sum(max(n)) < 5"}}, "an aggregate inside another"),
+        ({"implementation": {"perGroup": ["ma"], "noOverlap": ["ma", "n"]}}, "are no two dates"),
+        ({"implementation": {"perGroup": ["ma"], "condition": "sum(n) < 5", "noOverlap": []}}, "says one thing"),
+        ({"implementation": {"perGruop": ["ma"], "condition": "sum(n) < 5"}}, "did you mean `perGroup`?"),
+        ({"implementation": "n < 5", "mustBe": 0}, "a row rule has no threshold"),
+        ({"implementation": "sum(n) < 5"}, "not allowed in a rule"),
+    ],
+)
+def test_rules_over_groups_are_checked_too(warehouse: Warehouse, rule: dict, said: str) -> None:
+    table_rule = {"name": "r", "description": "d", "type": "custom", "engine": "kho"} | rule
+    columns = [column("ma", required=True, primaryKey=True), column("n", "integer")]
+    warehouse.add(contract("ho-tich/sai", columns, quality=[table_rule]))
+    assert said in "\n".join(map(str, problems(warehouse)))
+
+
+def test_a_mistake_in_a_semantic_type_is_told_once_and_in_its_own_file(warehouse: Warehouse) -> None:
+    file = warehouse.settings.register / "semantic-types.yaml"
+    types = yaml.safe_load(file.read_text(encoding="utf-8"))
+    types["mst"] |= {"patern": "x", "rules": [{"name": "r", "condition": "$value = $nobody", "vi": "v", "en": "e"}]}
+    file.write_text(yaml.safe_dump(types, allow_unicode=True), encoding="utf-8")
+    found = [p for p in problems(warehouse) if p.file == file]
+    assert {("mst", "did you mean `pattern`?"), ("mst", "correct the name")} <= {(p.field, p.fix) for p in found}
+    assert len([p for p in found if "$nobody" in p.message]) == 1

@@ -22,13 +22,13 @@ REGISTER = Path(__file__).parents[2] / "datasets"
 HOUSEHOLDS = """\
 STT;Mã hộ;Họ và tên;Số CCCD;Ngày sinh;Mã xã;Xếp loại;Điện thoại;Thu nhập;Đã duyệt;Mã bưu chính;Số văn bản
 1;007;Nguyễn Văn An;080190000123;01/02/1990;27694;Nghèo;0903123456;1200000;có;00850;12/QĐ-UBND
-2;008;Trần Thị Bé;080190000124;15/12/1985;27694;Cận nghèo;0903123457;900000,5;không;00850;13/QĐ-UBND
-3;009;Lê Văn Cần;080190000125;03/03/1977;27697;Nghèo;0903123458;1500000.5;có;00851;14/QĐ-UBND
-4;010;Lê Văn Dần;080190000126;03/04/1977;27697;Nghèo;0903123459;1500000.5;có;00851;15/QĐ-UBND
-5;011;Lê Văn Dần;080190000127;03/05/1977;27697;Cận nghèo;0903123450;1500000.5;có;;16/QĐ-UBND
-6;012;Lê Văn Dần;080190000128;03/05/1977;27697;Nghèo;0903123450;1500000.5;có;;16/QĐ-UBND
-7;013;Lê Văn Dần;080190000129;03/05/1977;27697;Nghèo;0903123450;1500000.5;có;;16/QĐ-UBND
-8;014;Lê Văn Dần;080190000130;03/05/1977;27697;Cận nghèo;0903123450;1500000.5;có;;16/QĐ-UBND
+2;008;Trần Thị Bé;080185000124;15/12/1985;27694;Cận nghèo;0903123457;900000,5;không;00850;13/QĐ-UBND
+3;009;Lê Văn Cần;080177000125;03/03/1977;27697;Nghèo;0903123458;1500000.5;có;00851;14/QĐ-UBND
+4;010;Lê Văn Dần;080177000126;03/04/1977;27697;Nghèo;0903123459;1500000.5;có;00851;15/QĐ-UBND
+5;011;Lê Văn Dần;080177000127;03/05/1977;27697;Cận nghèo;0903123450;1500000.5;có;;16/QĐ-UBND
+6;012;Lê Văn Dần;080177000128;03/05/1977;27697;Nghèo;0903123450;1500000.5;có;;16/QĐ-UBND
+7;013;Lê Văn Dần;080177000129;03/05/1977;27697;Nghèo;0903123450;1500000.5;có;;16/QĐ-UBND
+8;014;Lê Văn Dần;080177000130;03/05/1977;27697;Cận nghèo;0903123450;1500000.5;có;;16/QĐ-UBND
 """.replace("900000,5", "900000.5")
 
 
@@ -37,7 +37,8 @@ def register(tmp_path: Path) -> Register:
     """The real agencies, semantic types and code lists, and one dataset to collide with."""
     root = tmp_path / "datasets"
     for name in ("agencies.yaml", "semantic-types.yaml", "register.yaml", "to-chuc-can-bo/don-vi-hanh-chinh.odcs.yaml",
-                 "to-chuc-can-bo/don-vi-hanh-chinh.data.csv", "thuong-mai/cho.odcs.yaml"):  # fmt: skip
+                 "to-chuc-can-bo/don-vi-hanh-chinh.data.csv", "thuong-mai/cho.odcs.yaml",
+                 *(f"code-lists/{file.name}" for file in (REGISTER / "code-lists").iterdir())):  # fmt: skip
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes((REGISTER / name).read_bytes())
     return load_register(root)
@@ -55,7 +56,7 @@ def test_a_sample_becomes_a_contract_that_the_gate_and_the_standard_accept(regis
     columns = columns_of(draft.text)
     assert {n: c.get("semanticType") for n, c in columns.items() if "semanticType" in c} == {
         "ho_va_ten": "ho_ten", "so_cccd": "cccd", "ngay_sinh": "ngay_sinh", "ma_xa": "dvhc_xa", "dien_thoai": "dien_thoai",
-        "so_van_ban": "so_van_ban",
+        "so_van_ban": "so_van_ban", "ma_buu_chinh": "ma_buu_chinh",
     }  # fmt: skip
     assert {n: c["logicalType"] for n, c in columns.items()} == {
         "stt": "integer", "ma_ho": "string", "ho_va_ten": "string", "so_cccd": "string", "ngay_sinh": "date", "ma_xa": "string",
@@ -143,7 +144,7 @@ def test_any_sample_gives_a_sound_draft_or_a_reason(register: Register, tmp_path
     path = register.root / "a/b.odcs.yaml"
     path.parent.mkdir(exist_ok=True)
     path.write_text(draft.text, encoding="utf-8")
-    assert not ContractReader(path, register.root, register.semantic_types, register.agencies).problems
+    assert not ContractReader(path, register.root, register.binder, register.agencies).problems
     assert not schema_faults(path)
 
 

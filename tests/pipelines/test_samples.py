@@ -15,8 +15,8 @@ from pipelines.contract import Register, load_register
 from pipelines.gate import judge
 from pipelines.samples import make_samples
 from pipelines.samples.values import Domain, matching, tax_code
-from pipelines.settings import PROJECT, Settings
-from tests.warehouse import Warehouse, column, contract, rule
+from pipelines.settings import Settings
+from tests.warehouse import Warehouse, column, contract, rule, with_real_types
 
 COMMUNES = [f"{27685 + 3 * n}" for n in range(40)]
 
@@ -124,10 +124,7 @@ ALL = (TEAMS, MEMBERS, FIRMS, REVENUE, ROADS, SCHOOLS)
 def world(warehouse: Warehouse) -> tuple[Register, Settings]:
     root = warehouse.settings.register
     shutil.rmtree(root / "ho-tich")
-    types = (PROJECT / "datasets" / "semantic-types.yaml").read_text(encoding="utf-8")
-    # Python refuses a flag inside the group that the gate puts around a pattern; one-line GeoJSON does not need it.
-    (root / "semantic-types.yaml").write_text(types.replace("(?s)", ""), encoding="utf-8")
-    (root / "to-chuc-can-bo").mkdir()
+    with_real_types(warehouse)
     lines = [f"{code},Xã {n},xã,2023-01-01," for n, code in enumerate(COMMUNES)]
     (root / "to-chuc-can-bo" / "don-vi-hanh-chinh.data.csv").write_text(
         "\n".join(["ma_dvhc,ten,cap,ngay_hieu_luc,ngay_het_hieu_luc", *lines]), encoding="utf-8"

@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import json
 import logging
+import re
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -182,3 +183,19 @@ def test_contracts_are_fuller_than_the_inventory_they_came_from(register: Regist
     # The month of a new enterprise's code cannot be compared with its date in a row rule.
     assert [c.id for c in contracts if not c.rules] == ["dang-ky-kinh-doanh/doanh-nghiep-thanh-lap-moi"]
     assert not [(c.id, x.name) for c in contracts for x in c.columns if len(x.values) == 1], "a list of one value is no list"
+
+
+def test_code_lists_by_version_have_the_counts_of_their_decisions(register: Register) -> None:
+    types = register.semantic_types
+    assert Counter(len(c.code) for c in types["vsic"].codes) == {1: 21, 2: 88, 3: 242}, "VSIC 2018, QĐ 27/2018/QĐ-TTg, levels 1 to 3"
+    assert len(types["dan_toc"].codes) == 55 and types["dan_toc"].labels[0] == ("01", "Kinh")
+    assert len(types["tinh"].codes) == 63
+    assert len(types["quoc_gia"].codes) == 249
+
+
+def test_every_example_of_a_semantic_type_meets_its_type(register: Register) -> None:
+    for semantic in register.semantic_types.values():
+        if semantic.example and semantic.pattern:
+            assert re.fullmatch(semantic.pattern, semantic.example), semantic.id
+        if semantic.example and semantic.values:
+            assert semantic.example in semantic.values, semantic.id

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from pipelines.contract import Column, Contract, Register, load_register
-from pipelines.gate.row_schema import POLARS_TYPES, row_schema
+from pipelines.gate.row_schema import POLARS_TYPES, row_rules, row_schema
 from pipelines.settings import PROJECT
 from pipelines.sql import quote
 
@@ -47,7 +47,7 @@ def verdicts(contract: Contract) -> list[tuple[str, list[bool], list[bool]]]:
     found = []
     with duckdb.connect() as connection:
         connection.register("made", frame.to_arrow())
-        for rule, check in zip(contract.rules, row_schema(contract).checks, strict=True):
+        for rule, check in zip(row_rules(contract), row_schema(contract).checks, strict=True):
             names = ", ".join(quote(c.name) for c in contract.columns)
             scan = connection.execute(f"SELECT coalesce({rule.expression}, true) FROM (SELECT {names} FROM made)").fetchall()
             theirs = check._check_fn(SimpleNamespace(lazyframe=frame.lazy())).collect().to_series().to_list()
