@@ -17,6 +17,7 @@ import sqlglot.errors
 import yaml
 from sqlglot import exp
 
+from pipelines.contract.expectations import speaks_of_the_store, with_expectation
 from pipelines.contract.model import (
     CYCLE_LENGTH,
     Access,
@@ -24,6 +25,7 @@ from pipelines.contract.model import (
     Check,
     Column,
     Contract,
+    Expectations,
     LoadMode,
     Personal,
     Rule,
@@ -182,7 +184,9 @@ class ContractReader:
             return None
         table = schemas[0]
         columns = self._columns(table.get("properties"))
-        rules, checks = self._quality(table.get("quality"), {c.name: c.type for c in columns})
+        types = {c.name: c.type for c in columns}
+        rules, checks = self._quality(table.get("quality"), types)
+        expectations = self._expectations(table.get("quality"), types)
         access = self._choice(where, properties.get("access"), get_args(Access))
         personal = self._choice(where, properties.get("personalData"), get_args(Personal))
         self._personal(columns, personal)
@@ -229,6 +233,7 @@ class ContractReader:
             columns=tuple(columns),
             rules=tuple(rules),
             checks=tuple(checks),
+            expectations=expectations,
             sample=self._sample(where, properties.get("sample"), {c.name for c in columns}),
             reading=reading,
             threshold=threshold,
@@ -351,6 +356,8 @@ class ContractReader:
         rules: list[Rule] = []
         checks: list[Check] = []
         for i, item in enumerate(self._items(("schema", 0, "quality"), raw)):
+            if speaks_of_the_store(item):
+                continue
             path = ("schema", 0, "quality", i)
             name = self._text((*path, "name"), item.get("name"), "the rule's name")
             vi = self._text((*path, "description"), item.get("description"), "the reason shown to the clerk, in Vietnamese")
@@ -368,6 +375,21 @@ class ContractReader:
             else:
                 self._problem(path, "this kind of rule is not known", "use `type: custom, engine: kho` for rows, `type: sql` for the table")
         return rules, checks
+
+    def _expectations(self, raw: Any, types: dict[str, str]) -> Expectations:
+        """The entries of the table's `quality` that speak of the store and its history."""
+        known = Expectations()
+        for i, item in enumerate(raw if isinstance(raw, list) else ()):
+            if not isinstance(item, dict) or not speaks_of_the_store(item):
+                continue
+            path = ("schema", 0, "quality", i)
+            name = self._text((*path, "name"), item.get("name"), "the expectation's name")
+            vi = self._text((*path, "description"), item.get("description"), "what is expected, in Vietnamese")
+            properties = self._items((*path, "customProperties"), item.get("customProperties"))
+            en = next((str(p["value"]) for p in properties if p.get("property") == "descriptionEn" and p.get("value")), vi)
+            report = lambda field, message, fix, path=path: self._problem((*path, field), message, fix)
+            known = with_expectation(known, item, name, vi, en, types, report)
+        return known
 
     def _personal(self, columns: list[Column], declared: Personal) -> None:
         ranks = get_args(Personal)
