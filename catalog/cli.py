@@ -4,9 +4,11 @@ import json
 import os
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
 
 import duckdb
 import pyarrow.csv
@@ -22,6 +24,9 @@ from pipelines.intake import Intake
 from pipelines.outcome import Outcome
 from pipelines.settings import Settings, dagster_environment, settings
 from pipelines.store import Store, StoreMissing
+
+if TYPE_CHECKING:
+    from pipelines.quality import ExpectationResult
 
 
 class Exit(IntEnum):
@@ -373,6 +378,48 @@ def _tell_register(register: Register | None, mistakes: int) -> None:
     for draft, problems in register.drafts.items():
         todo = f"{len(problems)} mistake(s) left" if problems else "no mistakes; make it live with `status: active`"
         console.print(f"[yellow]draft {draft}: {todo}[/yellow]")
+
+
+@app.command()
+def quality(
+    datasets: Annotated[list[str] | None, typer.Argument(help="Datasets; all when none is named.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold the store and its history against what the contracts expect: volume, freshness, drift, references, cumulative figures.
+
+    Writes the results to `kho.expectations` and the Data Docs of Great Expectations, which the catalogue serves.
+    """
+    from pipelines.quality import check_store
+
+    where = settings()
+    intake = Intake(where, _register(where))
+    chosen = _choose(intake.register, datasets, None, None)
+    try:
+        if intake.store.snapshot() == 0:
+            raise StoreMissing(f"no store at {where.home}: run `kho run` first")
+        intake.prepare()
+        with console.status(f"{len(chosen)} dataset(s) …"):
+            results = check_store(intake.store, intake.register, chosen, str(uuid4()))
+    except StoreMissing as error:
+        raise _fail(str(error)) from None
+    if as_json:
+        _print_json([asdict(r) for r in results])
+    else:
+        _tell_expectations(results)
+    if any(r.passed is False for r in results):
+        raise typer.Exit(Exit.REFUSED)
+
+
+def _tell_expectations(results: "list[ExpectationResult]") -> None:
+    from pipelines.quality import ADVICE
+
+    failed = [r for r in results if r.passed is False]
+    for result in failed:
+        out.print(f"[red]{result.dataset}[/red] {result.name}: {escape(result.vi)} / {escape(result.en)}", highlight=False, soft_wrap=True)
+        out.print(f"    {escape('; '.join(map(str, result.findings[:5])))}", highlight=False, soft_wrap=True)
+        out.print(f"    → {escape(ADVICE[result.kind][1])}", highlight=False, soft_wrap=True)
+    passed = sum(r.passed is True for r in results)
+    console.print(f"{passed} met · {len(failed)} not met · {len(results) - passed - len(failed)} without anything to compare yet")
 
 
 @app.command()

@@ -10,6 +10,7 @@ import dagster as dg
 from pipelines.ingest import pending
 from pipelines.intake import Intake
 from pipelines.orchestration.assets import asset_key
+from pipelines.orchestration.quality import checks_of_a_load, checks_of_no_load
 
 CRON = {
     "real-time": "0 * * * *",
@@ -30,10 +31,11 @@ STAGING_KEPT_SECONDS = 86_400
 
 def build_schedules(intake: Intake) -> list[dg.ScheduleDefinition]:
     cycles = {c.cycle for c in intake.register.contracts.values()}
+    later = checks_of_no_load(intake)
     return [
         dg.ScheduleDefinition(
             name=f"chu_ky_{cycle.replace('-', '_')}",
-            target=dg.AssetSelection.tag("cycle", cycle),
+            target=dg.AssetSelection.tag("cycle", cycle) - dg.AssetSelection.checks(*later),
             cron_schedule=cron,
             execution_timezone=intake.register.timezone,
             default_status=dg.DefaultScheduleStatus.RUNNING,
@@ -77,6 +79,7 @@ def build_drop_sensor(intake: Intake) -> dg.SensorDefinition:
         yield dg.RunRequest(
             run_key=hashlib.sha256(json.dumps(sorted(now.items())).encode()).hexdigest(),
             asset_selection=[asset_key(intake.register.contracts[d]) for d in affected],
+            asset_check_keys=[key for d in affected for key in checks_of_a_load(intake.register.contracts[d])],
             tags={"kho/cause": "drop"},
         )
 

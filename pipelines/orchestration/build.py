@@ -5,6 +5,7 @@ import dagster as dg
 from pipelines.intake import Intake
 from pipelines.orchestration.assets import build_asset
 from pipelines.orchestration.automation import build_drop_sensor, build_schedules, build_upkeep
+from pipelines.orchestration.quality import build_expectations, build_expectations_schedule
 
 
 def build_defs(intake: Intake, *, catalogue_url: str = "http://127.0.0.1:8000") -> dg.Definitions:
@@ -12,7 +13,8 @@ def build_defs(intake: Intake, *, catalogue_url: str = "http://127.0.0.1:8000") 
     upkeep, upkeep_schedule = build_upkeep(intake)
     return dg.Definitions(
         assets=[build_asset(intake, contract, catalogue_url) for contract in intake.register.contracts.values()],
-        schedules=[*build_schedules(intake), upkeep_schedule],
+        asset_checks=build_expectations(intake, catalogue_url),
+        schedules=[*build_schedules(intake), build_expectations_schedule(intake), upkeep_schedule],
         sensors=[build_drop_sensor(intake)],
         jobs=[upkeep],
         executor=dg.in_process_executor,

@@ -10,6 +10,7 @@ import dagster as dg
 from pipelines.intake import Intake
 from pipelines.orchestration.assets import asset_key
 from pipelines.orchestration.executors import close_abandoned_runs, executing
+from pipelines.orchestration.quality import checks_of_a_load
 from pipelines.settings import Settings, dagster_environment
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -34,12 +35,12 @@ def run(intake: Intake, definitions: dg.Definitions, datasets: Iterable[str]) ->
     """Materialise ``datasets``; a failing one stops only what reads it."""
     use_instance(intake.settings)
     keys = {asset_key(intake.register.contracts[d]): d for d in datasets}
+    checks = {key for d in keys.values() for key in checks_of_a_load(intake.register.contracts[d])}
+    job = definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(keys), asset_check_selection=checks)
     run_id = str(uuid4())
     with executing(intake.settings, run_id), dg.DagsterInstance.get() as instance:
         close_abandoned_runs(intake.settings, instance)
-        result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
-            instance=instance, run_id=run_id, asset_selection=list(keys), raise_on_error=False, tags={"kho/cause": "cli"}, run_config=QUIET
-        )
+        result = job.execute_in_process(instance=instance, run_id=run_id, raise_on_error=False, tags={"kho/cause": "cli"}, run_config=QUIET)
     failed = {}
     names = {key.to_python_identifier(): dataset for key, dataset in keys.items()}
     for event in result.all_events:

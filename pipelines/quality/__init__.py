@@ -5,7 +5,18 @@ docs/decisions/007-quality.md. Great Expectations takes seconds to import: only 
 """
 
 from pipelines.quality.check import check_store
-from pipelines.quality.expectations import Expectation, expectations_of
-from pipelines.quality.result import ADVICE, ExpectationResult, Finding, findings_of
+from pipelines.quality.expectations import TABLE, Expectation, expectations_of
+from pipelines.quality.result import ADVICE, ExpectationResult, Finding, QualityRun, latest_results, past_runs
 
-__all__ = ["ADVICE", "Expectation", "ExpectationResult", "Finding", "check_store", "expectations_of", "findings_of"]
+__all__ = [
+    "ADVICE",
+    "TABLE",
+    "Expectation",
+    "ExpectationResult",
+    "Finding",
+    "QualityRun",
+    "check_store",
+    "expectations_of",
+    "latest_results",
+    "past_runs",
+]

@@ -17,7 +17,7 @@ from pipelines.quality.result import Finding
 
 
 class MeasureValues(TableMetricProvider):
-    """The (subject, value) pairs of one measure; a value that could not be had is None."""
+    """The (subject, label, value) triples of one measure; a value that could not be had is None."""
 
     metric_name = "kho.measure_values"
     value_keys = ("measure",)
@@ -30,13 +30,11 @@ class MeasureValues(TableMetricProvider):
         metric_value_kwargs: dict[str, Any],
         metrics: dict[str, Any],
         runtime_configuration: dict[str, Any],
-    ) -> list[tuple[str, float | None]]:
+    ) -> list[tuple[str, str, float | None]]:
         frame, _, _ = execution_engine.get_compute_domain(metric_domain_kwargs, domain_type=MetricDomainTypes.TABLE)
         own = frame[frame["measure"] == metric_value_kwargs["measure"]]
-        return [
-            (subject, None if missing else float(value))
-            for subject, value, missing in zip(own["subject"], own["value"], own["value"].isna(), strict=True)
-        ]
+        values = [None if missing else float(value) for value, missing in zip(own["value"], own["value"].isna(), strict=True)]
+        return list(zip(own["subject"], own["label"], values, strict=True))
 
 
 class ExpectMeasureToStayWithin(BatchExpectation):
@@ -58,17 +56,17 @@ class ExpectMeasureToStayWithin(BatchExpectation):
         execution_engine: ExecutionEngine | None = None,
     ) -> dict[str, Any]:
         values = metrics["kho.measure_values"]
-        known = [(s, v) for s, v in values if v is not None]
-        outside = [Finding(s, v, self.unit) for s, v in known if not self._allows(v)]  # type: ignore[arg-type]  # a Unit as text
-        unmeasured = [s for s, v in values if v is None and s != TABLE]
+        known = [(subject, label, value) for subject, label, value in values if value is not None]
+        outside = [(subject, label, value) for subject, label, value in known if not self._allows(value)]
+        shown = [str(Finding(label, value, self.unit)) for _, label, value in outside]  # type: ignore[arg-type]  # a Unit as text
         return {
             "success": not outside,
             "result": {
-                "observed_value": "; ".join(map(str, outside)) or (f"{len(known)} ✓" if known else "–"),
+                "observed_value": "; ".join(shown) or (f"{len(known)} ✓" if known else "–"),
                 "details": {
                     "measured": len(known),
-                    "findings": [[f.subject, f.value] for f in outside],
-                    "unmeasured": unmeasured,
+                    "findings": [[subject, value] for subject, _, value in outside],
+                    "unmeasured": [subject for subject, _, value in values if value is None and subject != TABLE],
                 },
             },
         }

@@ -1,6 +1,6 @@
 """Metric frames: DuckDB computes, from committed data and history, the figures that expectations are about.
 
-One row per dataset, subject (a column, or the whole dataset) and measure. A figure that cannot be had — no earlier
+One row per dataset, subject (a column, or the whole dataset) and measure; ``label`` is the subject as others may see it. A figure that cannot be had — no earlier
 release, a referenced dataset that was never delivered — is NULL: the expectation then says that nothing was measured.
 """
 
@@ -20,6 +20,9 @@ EARLIER = 5
 
 CHANCE = 3.29
 """A difference counts as one beyond this many standard errors: chance alone exceeds it once in a thousand times."""
+
+UNPUBLISHED = "cột không công bố / unpublished column"
+"""What Data Docs call a column with personal data: its figures are no one's but the store's."""
 
 FRAME = pa.schema([("dataset", pa.string()), ("subject", pa.string()), ("measure", pa.string()), ("value", pa.float64())])
 
@@ -50,7 +53,7 @@ TABLE_MEASURES = """
             dataset,
             (max(rows_total) FILTER (WHERE age = 0))::DOUBLE AS rows,
             (max(size) FILTER (WHERE age = 0) / nullif(median(size) FILTER (WHERE age > 0), 0) - 1)::DOUBLE AS volume,
-            greatest(max(rows_total) FILTER (WHERE age = 1) - max(rows_total) FILTER (WHERE age = 0), 0)::DOUBLE AS rows_lost,
+            (max(rows_total) FILTER (WHERE age = 1) - max(rows_total) FILTER (WHERE age = 0))::DOUBLE AS rows_lost,
             epoch($now::TIMESTAMP - max(received_at) FILTER (WHERE age = 0)) / 86400 - any_value(promised_days) AS days_late
         FROM sized
         GROUP BY dataset
@@ -192,9 +195,13 @@ def measure(connection: duckdb.DuckDBPyConnection, register: Register, contracts
         ]
         rows = [*_references(connection, register, contracts), *_falls(connection, contracts)]
         parts.append(pa.Table.from_pylist([dict(zip(FRAME.names, row, strict=True)) for row in rows], schema=FRAME))
-        return pa.concat_tables(part.cast(FRAME) for part in parts)
+        frame = pa.concat_tables(part.cast(FRAME) for part in parts)
     finally:
         connection.execute("ROLLBACK")
+    hidden = {(c.id, x.name) for c in contracts for x in c.columns if x.personal != "none"}
+    subjects = zip(frame["dataset"].to_pylist(), frame["subject"].to_pylist(), strict=True)
+    labels = [UNPUBLISHED if (dataset, subject) in hidden else subject for dataset, subject in subjects]
+    return frame.append_column("label", pa.array(labels, pa.string()))
 
 
 def _promises(contracts: list[Contract]) -> pa.Table:

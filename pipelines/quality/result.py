@@ -78,9 +78,15 @@ ADVICE: dict[Kind, tuple[str, str]] = {
 """What a failure means and what to do, Vietnamese and English."""
 
 
-def findings_of(text: str) -> tuple[Finding, ...]:
-    """Findings as `kho.expectations` keeps them."""
-    return tuple(Finding(**found) for found in json.loads(text))
+@dataclass(frozen=True)
+class QualityRun:
+    """One run over one dataset: how many expectations were met, and not."""
+
+    checked_at: datetime
+    release: int | None
+    met: int
+    failed: int
+    page: str
 
 
 def write_results(connection: duckdb.DuckDBPyConnection, results: list[ExpectationResult], run_id: str, checked_at: datetime) -> None:
@@ -100,3 +106,40 @@ def write_results(connection: duckdb.DuckDBPyConnection, results: list[Expectati
     connection.register("result_rows", pa.Table.from_pylist(rows))
     connection.execute("INSERT INTO kho.expectations BY NAME SELECT * FROM result_rows")
     connection.unregister("result_rows")
+
+
+def latest_results(connection: duckdb.DuckDBPyConnection, snapshot: int) -> dict[str, tuple[ExpectationResult, ...]]:
+    """The newest results of every dataset as of a snapshot, in the order in which they were checked."""
+    rows = connection.execute(
+        f"""
+        SELECT dataset, release, name, kind, passed, blocking, findings, unmeasured, vi, en, page
+        FROM kho.expectations AT (VERSION => {int(snapshot)})
+        QUALIFY checked_at = max(checked_at) OVER (PARTITION BY dataset)
+        """
+    ).fetchall()
+    found: dict[str, list[ExpectationResult]] = {}
+    for dataset, release, name, kind, passed, blocking, findings, unmeasured, vi, en, page in rows:
+        outside = tuple(Finding(**finding) for finding in json.loads(findings))
+        found.setdefault(dataset, []).append(
+            ExpectationResult(dataset, release, name, kind, passed, blocking, outside, tuple(json.loads(unmeasured)), vi, en, page)
+        )
+    return {dataset: tuple(results) for dataset, results in found.items()}
+
+
+def past_runs(connection: duckdb.DuckDBPyConnection, snapshot: int, most: int) -> dict[str, tuple[QualityRun, ...]]:
+    """The newest ``most`` runs of every dataset as of a snapshot, newest first."""
+    rows = connection.execute(
+        f"""
+        SELECT
+            dataset, checked_at, any_value(release),
+            count(*) FILTER (WHERE passed), count(*) FILTER (WHERE NOT passed), any_value(page)
+        FROM kho.expectations AT (VERSION => {int(snapshot)})
+        GROUP BY dataset, checked_at
+        QUALIFY row_number() OVER (PARTITION BY dataset ORDER BY checked_at DESC) <= {int(most)}
+        ORDER BY dataset, checked_at DESC
+        """
+    ).fetchall()
+    runs: dict[str, list[QualityRun]] = {}
+    for dataset, *run in rows:
+        runs.setdefault(dataset, []).append(QualityRun(*run))
+    return {dataset: tuple(many) for dataset, many in runs.items()}
