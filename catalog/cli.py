@@ -117,11 +117,11 @@ def run(
     if stale:
         reasons = intake.stale()
         chosen = [d for d in chosen if d in reasons]
-    outcomes, broken = _run(intake, chosen)
+    outcomes, broken, held = _run(intake, chosen)
     _report(outcomes, broken, as_json)
     if broken:
         raise typer.Exit(Exit.BROKEN)
-    if not all(o.good for many in outcomes.values() for o in many):
+    if held or not all(o.good for many in outcomes.values() for o in many):
         raise typer.Exit(Exit.REFUSED)
 
 
@@ -140,10 +140,10 @@ def _choose(register: Register, datasets: Iterable[str] | None, domain: str | No
     ]
 
 
-def _run(intake: Intake, chosen: list[str]) -> tuple[dict[str, list[Outcome]], dict[str, str]]:
-    """Through Dagster, with a progress bar; outcomes and broken steps by dataset."""
+def _run(intake: Intake, chosen: list[str]) -> tuple[dict[str, list[Outcome]], dict[str, str], dict[str, str]]:
+    """Through Dagster, with a progress bar; outcomes, broken steps and what held a derived dataset back, by dataset."""
     if not chosen:
-        return {}, {}
+        return {}, {}, {}
     from pipelines.orchestration.run import run as run_dagster
     from pipelines.orchestration.run import use_instance
 
@@ -163,10 +163,13 @@ def _run(intake: Intake, chosen: list[str]) -> tuple[dict[str, list[Outcome]], d
         progress.update(task, description="done")
     intake.store.compact_system_tables()
     broken = dict(result.failed)
+    held = {dataset: cause for dataset, cause in result.held.items() if dataset in chosen and dataset not in outcomes}
+    for dataset, cause in held.items():
+        console.print(f"[yellow]{dataset}[/yellow] is held back: {cause} does not meet a blocking expectation (kho quality {cause})")
     for dataset in chosen:
-        if dataset not in outcomes and dataset not in broken:
+        if dataset not in outcomes and dataset not in broken and dataset not in held:
             broken[dataset] = "not run: something it reads failed, or the run was stopped"
-    return outcomes, broken
+    return outcomes, broken, held
 
 
 def _report(outcomes: dict[str, list[Outcome]], broken: dict[str, str], as_json: bool) -> None:
@@ -259,7 +262,7 @@ def up(
             intake = Intake(where, register)
             if intake.store.snapshot() == 0 and not where.drop.exists():
                 samples(None)
-            outcomes, broken = _run(intake, list(intake.stale()))
+            outcomes, broken, _ = _run(intake, list(intake.stale()))
             _report(outcomes, broken, as_json=False)
             intake.store.close()
             _supervise(where, host, port, dagster_port)

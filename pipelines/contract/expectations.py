@@ -21,6 +21,8 @@ KINDS: dict[str, dict[str, str]] = {
     "neverFalls": {"column": "column", "by": "by", "along": "along"},
 }
 """Kind → its arguments in the contract → the field they set."""
+DEFAULTS = ("volume", "no_loss", "freshness", "null_share", "distinct_share", "mean", "psi", "references")
+"""Names of the expectations that a dataset has without an entry."""
 SHARES = ("drop", "nullShare", "distinctShare", "unmatched")
 BOUNDS = ("mustBe", "mustBeBetween", "mustBeGreaterThan", "mustBeGreaterOrEqualTo", "mustBeLessThan", "mustBeLessOrEqualTo")
 
@@ -37,21 +39,23 @@ def with_expectation(
     known: Expectations, item: dict[str, Any], name: str, vi: str, en: str, types: dict[str, str], report: Report
 ) -> Expectations:
     """``known`` and what one entry adds; its mistakes go to ``report``. ``types``: logical type of each column."""
-    severity = item.get("severity")
-    if item.get("metric") == "rowCount":
+    kind = _kind(item)
+    taken = (*DEFAULTS, *(r.name for r in known.rows), *(f.name for f in known.never_falls))
+    if name in taken and kind in ("rowCount", "neverFalls"):
+        report("name", f"`{name}` names another expectation", "give each its own name")
+        return known
+    if kind == "rowCount":
         added, key = replace(known, rows=(*known.rows, RowCount(name, vi, en, *_bounds(item, report)))), name
     else:
-        said = item.get("implementation")
-        if not isinstance(said, dict) or said.get("expectation") not in KINDS:
-            near = get_close_matches(str(said.get("expectation")), KINDS, 1) if isinstance(said, dict) else []
+        if str(kind) not in KINDS:
+            near = get_close_matches(str(kind), KINDS, 1)
             report(
                 "implementation",
                 "names no expectation",
                 f"did you mean `{near[0]}`?" if near else f"write `implementation: {{expectation: …}}` with one of: {', '.join(KINDS)}",
             )
             return known
-        kind = said["expectation"]
-        arguments = {k: v for k, v in said.items() if k != "expectation"}
+        arguments = {k: v for k, v in item["implementation"].items() if k != "expectation"}
         faults = list(_faults(kind, arguments, types))
         for message, fix in faults:
             report("implementation", message, fix)
@@ -63,7 +67,13 @@ def with_expectation(
         else:
             fields: dict[str, Any] = {KINDS[kind][k]: frozenset(v) if k == "except" else v for k, v in arguments.items()}
             added, key = replace(known, **fields), kind
-    return replace(added, blocking=added.blocking | {key}) if severity == BLOCKING else added
+    return replace(added, blocking=added.blocking | {key}) if item.get("severity") == BLOCKING else added
+
+
+def _kind(item: dict[str, Any]) -> Any:
+    """The kind of expectation that an entry names; whatever stands there, known or not."""
+    said = item.get("implementation")
+    return "rowCount" if item.get("metric") == "rowCount" else said.get("expectation") if isinstance(said, dict) else None
 
 
 def _bounds(item: dict[str, Any], report: Report) -> tuple[float | None, float | None]:
@@ -101,7 +111,7 @@ def _faults(kind: str, arguments: dict[str, Any], types: dict[str, str]) -> Iter
                 yield f"`{key}` is not a list of columns", f"write `{key}: [one, another]`"
                 continue
             for column in value if several else [value]:
-                if column not in types:
+                if str(column) not in types:
                     near = get_close_matches(str(column), types, 1)
                     yield f"`{column}` is no column", f"did you mean `{near[0]}`?" if near else f"columns are: {', '.join(sorted(types))}"
         elif value is None:

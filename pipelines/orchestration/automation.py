@@ -75,7 +75,7 @@ def build_drop_sensor(intake: Intake) -> dg.SensorDefinition:
             return
         affected = dict.fromkeys(datasets)
         for dataset in datasets:
-            affected.update(dict.fromkeys(_downstream(intake, dataset)))
+            affected.update(dict.fromkeys(intake.register.derived_from(dataset)))
         yield dg.RunRequest(
             run_key=hashlib.sha256(json.dumps(sorted(now.items())).encode()).hexdigest(),
             asset_selection=[asset_key(intake.register.contracts[d]) for d in affected],
@@ -84,13 +84,6 @@ def build_drop_sensor(intake: Intake) -> dg.SensorDefinition:
         )
 
     return arrivals
-
-
-def _downstream(intake: Intake, dataset: str) -> list[str]:
-    found: dict[str, None] = {}
-    for reader in intake.register.downstream[dataset]:
-        found.update(dict.fromkeys([reader, *_downstream(intake, reader)]))
-    return list(found)
 
 
 def build_upkeep(intake: Intake) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:

@@ -13,17 +13,21 @@ from pipelines.orchestration.executors import close_abandoned_runs, executing
 from pipelines.orchestration.quality import checks_of_a_load
 from pipelines.settings import Settings, dagster_environment
 
+ERROR = dg.AssetCheckSeverity.ERROR
+
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The command line tells its own story; Dagster's stays in its event log."""
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """``failed`` are datasets whose step raised: a broken system, not bad data."""
+    """``failed`` are datasets whose step raised: a broken system, not bad data. ``held`` are datasets that were not computed
+    because what they read does not meet a blocking expectation, with the name of that dataset."""
 
     run_id: str
     success: bool
     failed: dict[str, str]
+    held: dict[str, str]
 
 
 def use_instance(settings: Settings) -> None:
@@ -48,4 +52,6 @@ def run(intake: Intake, definitions: dg.Definitions, datasets: Iterable[str]) ->
             error = event.step_failure_data.error
             cause = error.cause if error and error.cause else error
             failed[names[event.step_key]] = (cause.message if cause else "unknown").strip()
-    return RunResult(result.run_id, result.success, failed)
+    blocking = [keys[e.asset_key] for e in result.get_asset_check_evaluations() if e.blocking and not e.passed and e.severity == ERROR]
+    held = {derived: dataset for dataset in blocking for derived in intake.register.derived_from(dataset)}
+    return RunResult(result.run_id, result.success, failed, held)

@@ -110,10 +110,8 @@ def _drift(contract: Contract) -> Iterator[Expectation]:
 
 
 def _band_vi(drop: float | None, growth: float | None) -> str:
-    parts = [f"không giảm quá {drop:.0%}"] * (drop is not None) + [f"không tăng quá {growth:.0%}"] * (growth is not None)
-    return ", ".join(parts)
+    return ", ".join(f"không {word} quá {share:.0%}" for word, share in (("giảm", drop), ("tăng", growth)) if share is not None)
 
 
 def _band_en(drop: float | None, growth: float | None) -> str:
-    parts = [f"at most {drop:.0%} fewer"] * (drop is not None) + [f"at most {growth:.0%} more"] * (growth is not None)
-    return ", ".join(parts)
+    return ", ".join(f"at most {share:.0%} {word}" for word, share in (("fewer", drop), ("more", growth)) if share is not None)

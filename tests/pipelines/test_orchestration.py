@@ -177,7 +177,8 @@ def test_a_blocking_expectation_holds_back_what_is_derived(instance: Warehouse) 
     intake = instance.intake()
     assert run(intake, build_defs(intake), intake.register.order()).success
     instance.drop(TEAM, "b.csv", "ma_to,loai\nA,Xã\n")
-    run(intake, build_defs(intake), intake.register.order())
+    result = run(intake, build_defs(intake), intake.register.order())
+    assert result.held == {"ho-tich/thong-ke": TEAM} and not result.failed
     assert instance.rows("SELECT count(*) FROM ho_tich.to_cong_tac") == [(1,)], "the load itself stands"
     assert instance.rows("SELECT sum(n) FROM ho_tich.thong_ke") == [(2,)], "what is derived from it waits"
     assert instance.rows("SELECT passed FROM kho.expectations WHERE name = 'du_hang' ORDER BY checked_at") == [(True,), (False,)]
