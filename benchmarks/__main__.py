@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import gate, search, whole
+from benchmarks import gate, quality, search, whole
 from benchmarks.measure import Figure
 from pipelines.settings import PROJECT
 
@@ -23,7 +23,12 @@ def main() -> int:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="kho-bench-") as name:
         folder = Path(name)
-        for title, part in (("all datasets", whole.measure), ("search", search.measure), ("gate", gate.measure)):
+        for title, part in (
+            ("all datasets", whole.measure),
+            ("expectations", quality.measure),
+            ("search", search.measure),
+            ("gate", gate.measure),
+        ):
             with console.status(f"measuring: {title} …"):
                 found = part(folder)
             for figure in found:

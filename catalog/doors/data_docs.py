@@ -1,5 +1,7 @@
 """The Data Docs of Great Expectations: `/quality/`. A result's page has the permission of the rows it speaks of."""
 
+import posixpath
+
 from django.conf import settings
 from django.http import FileResponse, Http404, HttpRequest
 from django.views.static import serve
@@ -9,6 +11,8 @@ from catalog.access import Refused, decide
 
 def data_docs(request: HttpRequest, path: str) -> FileResponse:
     """A file of the site. Raises `Refused` like every other door; the pages' middleware answers."""
+    if path != posixpath.normpath(path):  # whose permission is asked must be what is served
+        raise Http404
     section, *rest = path.split("/")
     if section == "validations":
         entry = request.catalogue.entries.get("/".join(rest[:2]))

@@ -18,11 +18,12 @@ KINDS: dict[str, dict[str, str]] = {
     "freshness": {},
     "drift": {"nullShare": "null_share", "distinctShare": "distinct_share", "mean": "mean", "psi": "psi", "except": "drift_except"},
     "references": {"unmatched": "unmatched"},
-    "neverFalls": {"column": "column", "by": "by", "along": "along"},
+    "neverFalls": {"column": "column", "by": "by", "along": "along", "resets": "resets"},
 }
 """Kind → its arguments in the contract → the field they set."""
 DEFAULTS = ("volume", "no_loss", "freshness", "null_share", "distinct_share", "mean", "psi", "references")
 """Names of the expectations that a dataset has without an entry."""
+RESETS = ("yearly", "monthly")
 SHARES = ("drop", "nullShare", "distinctShare", "unmatched")
 BOUNDS = ("mustBe", "mustBeBetween", "mustBeGreaterThan", "mustBeGreaterOrEqualTo", "mustBeLessThan", "mustBeLessOrEqualTo")
 
@@ -62,7 +63,9 @@ def with_expectation(
         if faults:
             return known
         if kind == "neverFalls":
-            figure = NeverFalls(name, vi, en, arguments["column"], tuple(arguments.get("by", ())), arguments.get("along"))
+            figure = NeverFalls(
+                name, vi, en, arguments["column"], tuple(arguments.get("by", ())), arguments.get("along"), arguments.get("resets")
+            )
             added, key = replace(known, never_falls=(*known.never_falls, figure)), name
         else:
             fields: dict[str, Any] = {KINDS[kind][k]: frozenset(v) if k == "except" else v for k, v in arguments.items()}
@@ -114,6 +117,9 @@ def _faults(kind: str, arguments: dict[str, Any], types: dict[str, str]) -> Iter
                 if str(column) not in types:
                     near = get_close_matches(str(column), types, 1)
                     yield f"`{column}` is no column", f"did you mean `{near[0]}`?" if near else f"columns are: {', '.join(sorted(types))}"
+        elif key == "resets":
+            if value not in RESETS or "along" not in arguments:
+                yield f"`resets: {value}` is not understood", f"write one of: {', '.join(RESETS)}; with `along: …`, the period"
         elif value is None:
             continue  # no limit
         elif isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or (key in SHARES and value > 1):

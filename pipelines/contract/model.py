@@ -201,6 +201,8 @@ class NeverFalls:
     column: str
     by: tuple[str, ...] = ()
     along: str | None = None
+    resets: Literal["yearly", "monthly"] | None = None
+    """When the figure starts again from nothing: read from the period ``along`` which it is followed."""
 
 
 @dataclass(frozen=True)

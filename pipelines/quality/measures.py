@@ -272,7 +272,11 @@ def _falls(connection: duckdb.DuckDBPyConnection, contracts: list[Contract]) -> 
 
 def _falls_along(connection: duckdb.DuckDBPyConnection, contract: Contract, figure: NeverFalls) -> float | None:
     value, period = quote(figure.column), quote(str(figure.along))
-    partition = f"PARTITION BY {', '.join(map(quote, figure.by))}" if figure.by else ""
+    groups = [quote(column) for column in figure.by]
+    if figure.resets:
+        # dates (2023-06-30) and periods (202306, 2023) alike begin with the year, then the month
+        groups.append(f"left(replace(CAST({period} AS VARCHAR), '-', ''), {4 if figure.resets == 'yearly' else 6})")
+    partition = f"PARTITION BY {', '.join(groups)}" if groups else ""
     row = connection.execute(
         f"""
         SELECT count(*) FILTER (WHERE {value} < reached), count(*)

@@ -120,7 +120,7 @@ def _project(folder: Path, listed: int) -> EphemeralDataContext:
 
 
 def _expectation(expectation: Expectation) -> ExpectMeasureToStayWithin:
-    text = html.escape(f"{expectation.vi} / {expectation.en}").replace("$", "$$")  # Data Docs take it for a template of HTML
+    text = html.escape(f"{expectation.vi} / {expectation.en}")  # Data Docs take a description for HTML
     return ExpectMeasureToStayWithin(
         measure=expectation.measure,
         low=expectation.low,

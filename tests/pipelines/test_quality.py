@@ -184,6 +184,15 @@ def test_a_cumulative_figure_never_falls_along_its_periods(warehouse: Warehouse)
     assert result.vi == "Kỳ vọng của bộ này"
 
 
+def test_a_cumulative_figure_starts_again_each_year(warehouse: Warehouse) -> None:
+    entry = expectation(name="trong_nam", expectation="neverFalls", column="luy_ke", by=["xa"], along="thang", resets="yearly")
+    warehouse.add(contract(FIGURES, CUMULATIVE, quality=[entry]))
+    deliver(warehouse, FIGURES, "xa,thang,luy_ke\nA,202211,50\nA,202212,60\nA,202301,4\nA,202302,9\n")
+    assert check(warehouse, FIGURES)["trong_nam"].passed
+    deliver(warehouse, FIGURES, "xa,thang,luy_ke\nA,202211,50\nA,202212,60\nA,202301,4\nA,202302,3\n")
+    assert failing(check(warehouse, FIGURES)) == {"trong_nam": ["luy_ke"]}
+
+
 def test_a_cumulative_figure_never_falls_from_release_to_release(warehouse: Warehouse) -> None:
     entries = [
         expectation(name="tung_xa", expectation="neverFalls", column="luy_ke", by=["xa"]),
@@ -220,6 +229,7 @@ def test_bounds_on_the_number_of_rows(warehouse: Warehouse) -> None:
         (expectation(expectation="neverFalls", by=["loai"]), "names no column"),
         (expectation(expectation="neverFalls", column="loai"), "is no number"),
         (expectation(expectation="neverFalls", column=["so_nguoi"]), "is no column"),
+        (expectation(expectation="neverFalls", column="so_nguoi", resets="yearly"), "with `along: …`"),
         (expectation(expectation="neverFalls", column="so_nguoi", name="volume"), "names another expectation"),
         ({"name": "n", "description": "d", "type": "library", "metric": "rowCount"}, "rowCount has no bound"),
         ({"name": "n", "description": "d", "type": "library", "metric": "rowCount", "mustBe": "nhiều"}, "not a number of rows"),
