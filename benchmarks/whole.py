@@ -14,7 +14,6 @@ KHO = [sys.executable, "-m", "catalog.cli"]
 
 PLAIN = """
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from benchmarks.whole import load_plainly
 load_plainly(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pipelines.contract import Column, Contract, Register
 from pipelines.contract.model import NeverFalls
-from pipelines.profile import is_category
+from pipelines.profile import EXACT_UP_TO, is_category
 from pipelines.sql import quote, quote_name
 
 EARLIER = 5
@@ -23,6 +23,15 @@ CHANCE = 3.29
 
 UNPUBLISHED = "cột không công bố / unpublished column"
 """What Data Docs call a column with personal data: its figures are no one's but the store's."""
+
+ENOUGH = 30
+"""Filled values from which a figure of a column can be compared: of fewer, mean and deviation say little."""
+
+SKETCH_ERROR = 0.13
+"""Standard error of DuckDB's count of different values beyond `EXACT_UP_TO` rows (64 registers: 1.04 / √64)."""
+
+RARE = 0.05
+"""Values below this share, before and now, are counted together: an index over hundreds of rare values is mostly noise."""
 
 FRAME = pa.schema([("dataset", pa.string()), ("subject", pa.string()), ("measure", pa.string()), ("value", pa.float64())])
 
@@ -62,7 +71,7 @@ TABLE_MEASURES = """
     FROM facts UNPIVOT INCLUDE NULLS (value FOR measure IN (rows, volume, rows_lost, days_late))
 """
 
-SHAPES = """
+SHAPES = f"""
     -- figures of each watched column: of the newest release, and of the earlier ones together
     SELECT
         dataset,
@@ -80,16 +89,18 @@ SHAPES = """
         max(mean) FILTER (WHERE age = 0) AS mean_now,
         sum(mean * (rows - nulls)) FILTER (WHERE age > 0) / nullif(sum(rows - nulls) FILTER (WHERE age > 0 AND mean IS NOT NULL), 0)
             AS mean_before,
-        sqrt(
+        sqrt(greatest(
             sum((deviation ** 2 + mean ** 2) * (rows - nulls)) FILTER (WHERE age > 0)
                 / nullif(sum(rows - nulls) FILTER (WHERE age > 0 AND mean IS NOT NULL), 0)
-            - mean_before ** 2
-        ) AS deviation_before,
+            - mean_before ** 2,
+            0
+        )) AS deviation_before,
         sum(rows - nulls) FILTER (WHERE age > 0) AS filled_all_before
     FROM kho.profile
     JOIN compared USING (dataset, delivery_id)
     JOIN watched USING (dataset, column_name)
     GROUP BY dataset, column_name
+    HAVING least(n, m) >= {ENOUGH}
 """
 
 COLUMN_MEASURES = f"""
@@ -99,7 +110,9 @@ COLUMN_MEASURES = f"""
             nulls_now - nulls_before AS null_move,
             (nulls_now * n + nulls_before * m) / (n + m) AS nulls_pooled,
             distinct_now - distinct_before AS distinct_move,
-            (mean_now - mean_before) / nullif(deviation_before, 0) AS mean_move
+            -- a deviation of next to nothing is what adding up leaves of a constant
+            CASE WHEN deviation_before > 1e-9 * abs(mean_before) THEN (mean_now - mean_before) / deviation_before END AS mean_move,
+            CASE WHEN greatest(n, m) > {EXACT_UP_TO} THEN {SKETCH_ERROR} ELSE 0 END AS sketch
         FROM shapes
     )
     -- a move that chance explains is none: small deliveries differ without anything having changed
@@ -116,7 +129,9 @@ COLUMN_MEASURES = f"""
         -- a longer table repeats more: shares are comparable between tables of about one length
         CASE
             WHEN filled_now NOT BETWEEN filled_before / 1.5 AND filled_before * 1.5 THEN NULL
-            WHEN abs(distinct_move) <= {CHANCE} * sqrt(0.25 * (1 / filled_now + 1 / filled_before)) THEN 0
+            WHEN abs(distinct_move) <= {CHANCE} * sqrt(
+                0.25 * (1 / filled_now + 1 / filled_before) + sketch ** 2 * (distinct_now ** 2 + distinct_before ** 2)
+            ) THEN 0
             ELSE distinct_move
         END
     FROM differences
@@ -124,12 +139,16 @@ COLUMN_MEASURES = f"""
     UNION ALL
     SELECT
         dataset, column_name, 'mean',
-        CASE WHEN abs(mean_move) <= {CHANCE} * sqrt(1 / filled_now + 1 / filled_all_before) THEN 0 ELSE mean_move END
+        CASE
+            WHEN least(filled_now, filled_all_before) < {ENOUGH} THEN NULL
+            WHEN abs(mean_move) <= {CHANCE} * sqrt(1 / filled_now + 1 / filled_all_before) THEN 0
+            ELSE mean_move
+        END
     FROM differences
     WHERE mean_now IS NOT NULL
 """
 
-STABILITY = """
+STABILITY = f"""
     -- population stability index of each closed list, half a row added to every count so that none is zero
     WITH counted AS (
         SELECT dataset, column_name, age, unnest(categories) AS category, unnest(counts) AS rows
@@ -138,12 +157,30 @@ STABILITY = """
         JOIN watched USING (dataset, column_name)
         WHERE is_category
     ),
-    mixes AS (
+    single AS (
         SELECT
             dataset, column_name, category,
             coalesce(sum(rows) FILTER (WHERE age = 0), 0) AS now,
             coalesce(sum(rows) FILTER (WHERE age > 0), 0) AS before
         FROM counted
+        GROUP BY ALL
+    ),
+    weighed AS (
+        SELECT
+            *,
+            greatest(
+                now / nullif(sum(now) OVER (PARTITION BY dataset, column_name), 0),
+                before / nullif(sum(before) OVER (PARTITION BY dataset, column_name), 0)
+            ) AS weight
+        FROM single
+    ),
+    mixes AS (
+        SELECT
+            dataset, column_name,
+            CASE WHEN weight >= {RARE} THEN category END AS category,
+            sum(now) AS now,
+            sum(before) AS before
+        FROM weighed
         GROUP BY ALL
     ),
     shares AS (
@@ -170,7 +207,7 @@ STABILITY = """
     SELECT
         dataset, column_name AS subject, 'psi' AS measure,
         CASE
-            WHEN n = 0 OR m = 0 THEN NULL
+            WHEN least(n, m) < {ENOUGH} THEN NULL
             WHEN freedom = 0 THEN 0
             -- without a change the index is about chi-squared × (1/n + 1/m); its 99.9 % point after Wilson and Hilferty
             WHEN psi <= freedom * (1 - 2 / (9 * freedom) + 3.09 * sqrt(2 / (9 * freedom))) ** 3 * (1 / n + 1 / m) THEN 0
