@@ -15,6 +15,8 @@ from great_expectations.expectations.metrics.table_metric_provider import TableM
 from pipelines.quality.expectations import TABLE
 from pipelines.quality.result import Finding
 
+NOT_EVALUATED = "chưa có gì để so sánh / nothing to compare yet"
+
 
 class MeasureValues(TableMetricProvider):
     """The (subject, label, value) triples of one measure; a value that could not be had is None."""
@@ -59,10 +61,12 @@ class ExpectMeasureToStayWithin(BatchExpectation):
         known = [(subject, label, value) for subject, label, value in values if value is not None]
         outside = [(subject, label, value) for subject, label, value in known if not self._allows(value)]
         shown = [str(Finding(label, value, self.unit)) for _, label, value in outside]  # type: ignore[arg-type]  # a Unit as text
+        if not known:
+            shown = [NOT_EVALUATED]
         return {
             "success": not outside,
             "result": {
-                "observed_value": "; ".join(shown) or (f"{len(known)} ✓" if known else "–"),
+                "observed_value": "; ".join(shown) or f"{len(known)} ✓",
                 "details": {
                     "measured": len(known),
                     "findings": [[subject, value] for subject, _, value in outside],

@@ -260,6 +260,7 @@ def test_data_docs_have_a_page_per_run_that_needs_no_other_host_and_names_no_per
     site = warehouse.settings.quality / "docs"
     page = (site / result.page).read_text(encoding="utf-8")
     assert "Tỷ lệ ô trống của mỗi cột" in page and "ghi_chu: +" in page and "cột không công bố" in page and "ho_ten" not in page
+    assert "nothing to compare yet" not in page and "None" not in re.sub("Data asset: None", "", page)
     assert "&lt;b&gt;$so&lt;/b&gt; tăng" in page, "a contract's words are text, never markup"
     files = [f for f in site.rglob("*") if f.is_file()]
     assert {f.suffix for f in files} == {".html", ".css"} and len(files) == 4, "index, suite, result, style"
