@@ -106,6 +106,7 @@ def test_the_sensor_asks_for_what_arrived_and_what_reads_it(instance: Warehouse)
     context = dg.build_sensor_context(instance=dg.DagsterInstance.ephemeral(), definitions=build_defs(intake))
     [request] = sensor.evaluate_tick(context).run_requests or []
     assert set(request.asset_selection or []) == {dg.AssetKey(["ho_tich", "to_cong_tac"]), dg.AssetKey(["ho_tich", "thong_ke"])}
+    assert {k.name for k in request.asset_check_keys or []} == {GATE_CHECK}
     assert not sensor.evaluate_tick(context.with_cursor(context.cursor) if hasattr(context, "with_cursor") else context).run_requests
 
 
@@ -159,6 +160,9 @@ def test_expectations_are_checked_by_their_own_job_and_no_load_waits_for_them(in
     definitions = build_defs(intake)
     run(intake, definitions, intake.register.order())
     key = dg.AssetCheckKey(dg.AssetKey(["ho_tich", "to_cong_tac"]), EXPECTATIONS_CHECK)
+    repository = definitions.get_repository_def()
+    [schedule] = [s for s in repository.schedule_defs if s.name == "chu_ky_monthly"]
+    assert key not in repository.get_job(schedule.job_name).asset_layer.asset_graph.asset_check_keys
     with dg.DagsterInstance.get() as dagster:
         assert not dagster.event_log_storage.get_asset_check_execution_history(key, limit=5)
         assert definitions.resolve_job_def("ky_vong").execute_in_process(instance=dagster).success
