@@ -21,9 +21,9 @@ contract = load_register(PROJECT / "datasets").contracts["thuong-mai-dien-tu/gia
 start = perf_counter()
 with duckdb.connect() as connection:
     connection.execute("SET memory_limit = '600MB'")
-    judgement = judge(connection, contract, Path(sys.argv[1]), Path(sys.argv[2]))
+    judgement = judge(connection, contract, Path(sys.argv[1]), Path(sys.argv[2] + ".staged"))
     assert judgement.rows_accepted > 1_000_000, judgement
-    connection.execute(f"COPY ({judgement.accepted}) TO '{sys.argv[2]}.out' (FORMAT parquet, COMPRESSION zstd)", judgement.parameters)
+    connection.execute(f"COPY ({judgement.accepted}) TO '{sys.argv[2]}.out' (FORMAT parquet, COMPRESSION zstd)")
 print(perf_counter() - start)
 """
 PLAIN = """

@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import shutil
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -120,13 +121,13 @@ def _judge_and_commit(
     store: Store, contract: Contract, arrival: Arrival, outcome: Outcome, release: Release | None, run_id: str, started: datetime
 ) -> Outcome:
     store.settings.staging.mkdir(parents=True, exist_ok=True)
-    staging = store.settings.staging / f"{outcome.delivery_id}.parquet"
+    staging = store.settings.staging / outcome.delivery_id
     try:
         with store.gate_connection() as gate:
             judgement = judge(gate, contract, arrival.file, staging)
         return _commit(store, contract, judgement, arrival, outcome, release, run_id, started)
     finally:
-        staging.unlink(missing_ok=True)
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _commit(
@@ -156,7 +157,7 @@ def _commit(
     with store.transaction(f"{contract.id}: {verdict}", _info(outcome, run_id)) as connection:
         if judgement.accepted:
             ensure_fits(connection, contract)
-            _load(connection, contract, judgement.accepted, first=release is None)
+            _load(store, connection, contract, judgement, first=release is None)
             checks = tuple(_check(connection, contract))
             total = write_profile(connection, contract, outcome.delivery_id)
             outcome = replace(outcome, checks=checks, rows_total=total)
@@ -166,8 +167,9 @@ def _commit(
     return outcome
 
 
-def _load(connection: duckdb.DuckDBPyConnection, contract: Contract, accepted: str, first: bool) -> None:
+def _load(store: Store, connection: duckdb.DuckDBPyConnection, contract: Contract, judgement: Judgement, first: bool) -> None:
     """Put the accepted rows into the table by the contract's load mode. Delete + insert, never create-or-replace."""
+    accepted = judgement.accepted
     table = quote_name(contract.schema, contract.table)
     names = ", ".join(quote(c.name) for c in contract.columns)
     if first:
@@ -180,7 +182,10 @@ def _load(connection: duckdb.DuckDBPyConnection, contract: Contract, accepted: s
     elif contract.load_mode == "snapshot":
         period = quote(period_column(contract))
         connection.execute(f"DELETE FROM {table} WHERE {period} IN (SELECT DISTINCT {period} FROM ({accepted}))")
-    connection.execute(f"INSERT INTO {table} ({names}) {accepted}")
+    if judgement.whole:
+        store.adopt(connection, contract, judgement.whole)
+    else:
+        connection.execute(f"INSERT INTO {table} ({names}) {accepted}")
 
 
 def period_column(contract: Contract) -> str:
@@ -228,22 +233,21 @@ def _derive(store: Store, register: Register, contract: Contract, run_id: str) -
     if state is None or state in (release and release.sha256, judged and judged.sha256):
         return _unchanged(store, contract.id)
     delivery_id = str(uuid.uuid4())
-    result = store.settings.staging / f"{delivery_id}.csv"
-    staging = store.settings.staging / f"{delivery_id}.parquet"
-    store.settings.staging.mkdir(parents=True, exist_ok=True)
+    staging = store.settings.staging / delivery_id
+    staging.mkdir(parents=True, exist_ok=True)
+    result = staging / "result.parquet"
     started = now()
     try:
         with store.reader() as connection:
             synthetic = _any_synthetic(connection, list(register.upstream[contract.id]))
-            connection.execute(f"COPY ({(contract.query or '').rstrip().rstrip(';')}) TO {literal(result)} (FORMAT csv, HEADER true)")
+            connection.execute(f"COPY ({(contract.query or '').rstrip().rstrip(';')}) TO {literal(result)} (FORMAT parquet)")
         arrival = Arrival(result, contract.sibling(".sql").name, state, started, rejudged=True)
         with store.gate_connection() as gate:
             judgement = judge(gate, contract, result, staging)
         outcome = Outcome(contract.id, "accepted", arrival.name, state, delivery_id, synthetic=synthetic)
         return _commit(store, contract, judgement, arrival, outcome, release, run_id, started)
     finally:
-        result.unlink(missing_ok=True)
-        staging.unlink(missing_ok=True)
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _any_synthetic(connection: duckdb.DuckDBPyConnection, datasets: list[str]) -> bool:

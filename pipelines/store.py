@@ -8,8 +8,10 @@ import fcntl
 import importlib
 import json
 import os
+import shutil
 import sqlite3
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -211,6 +213,24 @@ class Store:
                 except duckdb.Error:
                     self.close()  # a connection that cannot roll back is not used again
                 raise
+
+    def adopt(self, connection: duckdb.DuckDBPyConnection, contract: Contract, file: Path) -> None:
+        """Make a Parquet file one of the table's own, without writing its rows again.
+
+        Columns of the file that the table lacks are ignored. Call it inside a `transaction`; when that fails the file stays behind,
+        unreferenced, for the removal of orphans.
+        """
+        folder = self.settings.data / contract.schema / contract.table
+        folder.mkdir(parents=True, exist_ok=True)
+        place = folder / f"{uuid.uuid4()}.parquet"
+        try:
+            os.link(file, place)
+        except OSError:  # another disk
+            shutil.copyfile(file, place)
+        connection.execute(
+            "CALL ducklake_add_data_files('lake', ?, ?, schema => ?, ignore_extra_columns => true)",
+            [contract.table, str(place), contract.schema],
+        )
 
     def _sync_new_files(self) -> None:
         for folder, _, names in os.walk(self.settings.data):

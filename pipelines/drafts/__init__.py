@@ -62,4 +62,4 @@ def try_out(contract_file: Path, sample: Path, register: Register) -> Judgement 
     if contract is None:
         return None
     with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
-        return judge(connection, contract, sample, Path(folder) / "staged.parquet")
+        return judge(connection, contract, sample, Path(folder))

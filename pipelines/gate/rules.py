@@ -7,7 +7,6 @@ from pandera.api.checks import Check
 
 from pipelines.contract import Column, Contract
 from pipelines.gate.row_schema import MST_WEIGHTS, row_schema
-from pipelines.gate.values import raw
 from pipelines.sql import literal, quote
 
 ErrorGroup = Literal[
@@ -26,16 +25,8 @@ class Test:
     vi: str
     en: str
     group: ErrorGroup = "wrong format"
-
-
-TYPE_NAMES = {
-    "integer": ("số nguyên", "a whole number"),
-    "number": ("số", "a number"),
-    "boolean": ("có/không (true/false)", "yes or no (true/false)"),
-    "date": ("ngày yyyy-mm-dd hoặc dd/mm/yyyy", "a date yyyy-mm-dd or dd/mm/yyyy"),
-    "timestamp": ("ngày giờ yyyy-mm-dd hh:mm:ss", "a time yyyy-mm-dd hh:mm:ss"),
-    "string": ("văn bản", "text"),
-}
+    level: Literal["error", "warning", "note"] = "error"
+    """An error holds the row back; a warning or a note (something the gate put right) accepts and marks it."""
 
 
 def value_sql(column: Column, value: Any) -> str:
@@ -94,22 +85,12 @@ def _compile(column: Column, check: Check) -> Test:
 
 
 def tests(contract: Contract, present: set[str]) -> list[Test]:
-    """Everything a row of this contract is tested for, in the order of the columns. Absent optional columns are not."""
+    """What the contract's checks say of a row whose values are typed, in the order of the columns. Absent optional columns are not."""
     schema = row_schema(contract)
     found: list[Test] = []
     for column in contract.columns:
         if column.name not in present:
             continue
-        if column.required:
-            found.append(Test(column.name, "required", f"{raw(column.name)} IS NULL", "Bắt buộc nhưng để trống", "Required, but empty"))
-        if column.type != "string":
-            vi, en = TYPE_NAMES[column.type]
-            found.append(
-                Test(
-                    column.name, "type", f"{raw(column.name)} IS NOT NULL AND {quote(column.name)} IS NULL",
-                    f"Không phải {vi}", f"This is not {en}",
-                )
-            )  # fmt: skip
         found += [_compile(column, check) for check in schema.columns[column.name].checks]
     messages = {rule.name: rule for rule in contract.rules}
     for check in schema.checks:

@@ -1,46 +1,121 @@
 """One DuckDB scan per delivery: a cast per column, a boolean per test, a bit per boolean.
 
-The scan is streaming: text in, typed columns and fault masks out, whatever the size of the delivery.
+The scan is streaming: text in, typed columns and masks out, whatever the size of the delivery.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 from pipelines.contract import Contract
-from pipelines.gate.rules import Test
+from pipelines.gate.forms import Form
+from pipelines.gate.readers import Source
+from pipelines.gate.rules import Test, tests
+from pipelines.gate.typed import type_tests
+from pipelines.gate.units import factor, scaled
 from pipelines.gate.values import cast, raw, tidy
 from pipelines.sql import quote
 
 MASK_BITS = 62
-"""Faults per BIGINT mask; a contract with more checks gets more masks."""
+"""Tests per BIGINT mask; a contract with more gets more masks."""
+ROW = "_row"
+"""The staged column of row numbers as the sender sees them, where the reader gives them."""
 
 
-def masks(found: list[Test]) -> list[str]:
-    """SQL of the fault masks: bit i of mask m is test m * MASK_BITS + i."""
-    parts = []
-    for start in range(0, max(len(found), 1), MASK_BITS):
-        bits = [
-            f"CASE WHEN coalesce({test.fails}, false) THEN {1 << i} ELSE 0 END" for i, test in enumerate(found[start : start + MASK_BITS])
+@dataclass(frozen=True)
+class Bit:
+    """Where a test's result stands in the staged rows."""
+
+    test: Test
+    mask: str
+    value: int
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What one scan will do: ``faults`` hold a row back, ``marks`` are only noted."""
+
+    contract: Contract
+    source: Source
+    columns: dict[str, str]
+    """Contract column → delivery column."""
+    forms: dict[str, Form] = field(default_factory=dict)
+
+    @property
+    def faults(self) -> list[Bit]:
+        return _bits("_mask", [t for t in self._tests if t.level == "error"])
+
+    @property
+    def marks(self) -> list[Bit]:
+        return _bits("_mark", [t for t in self._tests if t.level != "error"])
+
+    @property
+    def _tests(self) -> list[Test]:
+        originals = {column: _original(column) for column, name in self.columns.items() if name in self.source.raw}
+        return row_tests(self.contract, set(self.columns), self.forms, originals)
+
+    @property
+    def sql(self) -> str:
+        """The SELECT that types and tests: the contract's columns, the masks, and `_raw` (the cells as they came) of rows with any bit set.
+
+        Text is trimmed and NFC-normalised; empty text is NULL.
+        """
+        contract, declared = self.contract, self.contract.reading.missing_codes
+        texts = [f"{tidy(f'CAST({quote(name)} AS VARCHAR)')} AS {raw(column)}" for column, name in self.columns.items()]
+        texts += [
+            f"CAST({quote(self.source.raw[name])} AS VARCHAR) AS {_original(c)}"
+            for c, name in self.columns.items()
+            if name in self.source.raw
         ]
-        parts.append(" + ".join(bits) or "0")
-    return [f"CAST({part} AS BIGINT)" for part in parts]
+        texts += [f"{quote(self.source.row)} AS {ROW}"] if self.source.row else []
+        typed = []
+        for column in contract.columns:
+            value = f"CAST(NULL AS {column.sql_type})"
+            if column.name in self.columns:
+                value = cast(column, self.forms.get(column.name), declared)
+                if (times := factor(self.source.unit, column)) != 1:
+                    value = scaled(value, times, column)
+            typed.append(f"{value} AS {quote(column.name)}")
+        masks = _masks(self.faults) | _masks(self.marks)
+        cells = ", ".join(f"{quote(c)}: {_original(c) if name in self.source.raw else raw(c)}" for c, name in self.columns.items())
+        kept = [quote(c.name) for c in contract.columns] + [ROW] * bool(self.source.row) + list(masks)
+        found = " OR ".join(f"{mask} <> 0" for mask in masks) or "false"
+        return f"""
+            WITH texts AS (SELECT {", ".join(texts)} FROM {self.source.relation}),
+            typed AS (SELECT *, {", ".join(typed)} FROM texts),
+            tested AS (SELECT *, {", ".join(f"{sql} AS {mask}" for mask, sql in masks.items())} FROM typed)
+            SELECT {", ".join(kept)}, CASE WHEN {found} THEN CAST({{{cells}}} AS JSON) END AS _raw
+            FROM tested
+        """
 
 
-def scan(contract: Contract, relation: str, columns: dict[str, str], found: list[Test]) -> str:
-    """The SELECT that types and tests: the contract's columns, `_mask0…`, and `_raw` (the text) of faulty rows only.
+def row_tests(
+    contract: Contract, present: set[str], forms: Mapping[str, Form] | None = None, originals: Mapping[str, str] | None = None
+) -> list[Test]:
+    """Everything a row is tested for: the typing of its values, then what the contract's checks say of them.
 
-    ``columns`` maps contract columns to the delivery's. Text is trimmed and NFC-normalised; empty text is NULL.
+    ``originals`` holds the SQL of a column's text before it was converted from a legacy font.
     """
-    texts = [f"{tidy(f'CAST({quote(name)} AS VARCHAR)')} AS {raw(column)}" for column, name in columns.items()]
-    typed = [
-        f"{cast(c)} AS {quote(c.name)}" if c.name in columns else f"CAST(NULL AS {c.sql_type}) AS {quote(c.name)}" for c in contract.columns
+    declared = contract.reading.missing_codes
+    typing = [
+        test
+        for column in contract.columns
+        if column.name in present
+        for test in type_tests(column, (forms or {}).get(column.name, Form(".")), declared, (originals or {}).get(column.name))
     ]
-    mask_sql = [f"{sql} AS _mask{i}" for i, sql in enumerate(masks(found))]
-    names = ", ".join(quote(c.name) for c in contract.columns)
-    mask_names = [f"_mask{i}" for i in range(len(mask_sql))]
-    faulty = " OR ".join(f"{m} <> 0" for m in mask_names)
-    fields = ", ".join(f"{quote(column)}: {raw(column)}" for column in columns)
-    return f"""
-        WITH texts AS (SELECT {", ".join(texts)} FROM {relation}),
-        typed AS (SELECT *, {", ".join(typed)} FROM texts),
-        tested AS (SELECT *, {", ".join(mask_sql)} FROM typed)
-        SELECT {names}, {", ".join(mask_names)}, CASE WHEN {faulty} THEN CAST({{{fields}}} AS JSON) END AS _raw
-        FROM tested
-    """
+    return typing + tests(contract, present)
+
+
+def _original(column: str) -> str:
+    return quote(f"o_{column}")
+
+
+def _bits(name: str, found: list[Test]) -> list[Bit]:
+    return [Bit(test, f"{name}{i // MASK_BITS}", 1 << (i % MASK_BITS)) for i, test in enumerate(found)]
+
+
+def _masks(bits: list[Bit]) -> dict[str, str]:
+    """Mask → its SQL."""
+    parts: dict[str, list[str]] = {}
+    for bit in bits:
+        parts.setdefault(bit.mask, []).append(f"CASE WHEN {bit.test.fails} THEN {bit.value} ELSE 0 END")
+    return {mask: f"CAST({' + '.join(terms)} AS BIGINT)" for mask, terms in parts.items()}

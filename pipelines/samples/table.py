@@ -12,7 +12,7 @@ from math import ceil
 import duckdb
 
 from pipelines.contract import Column, Contract, Register
-from pipelines.gate.rules import tests
+from pipelines.gate.scan import row_tests
 from pipelines.gate.values import raw
 from pipelines.samples.chance import Chance
 from pipelines.samples.faults import Fault, plant
@@ -191,7 +191,7 @@ class Tables:
 
     def _tested(self, contract: Contract) -> tuple[str, list[str], list[str]]:
         """The table as the gate's tests read it, and per test its name and the condition on which a row fails."""
-        found = tests(contract, {c.name for c in contract.columns})
+        found = [t for t in row_tests(contract, {c.name for c in contract.columns}) if t.level == "error"]
         texts = ", ".join(f"CAST({quote(c.name)} AS VARCHAR) AS {raw(c.name)}" for c in contract.columns)
         names = [f"{t.column or 'rule'} {t.rule}" for t in found]
         return f"(SELECT *, {texts} FROM {self.name(contract)})", names, [f"coalesce({t.fails}, false)" for t in found]

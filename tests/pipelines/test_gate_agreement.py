@@ -79,7 +79,7 @@ def scan_verdict(made, rows: list[dict], folder: Path) -> set[int]:
     file = folder / "a.csv"
     file.write_text(text.getvalue(), encoding="utf-8")
     with duckdb.connect() as connection:
-        judgement = judge(connection, made, file, folder / "staged.parquet")
+        judgement = judge(connection, made, file, folder / "staged")
         if judgement.quarantine is None:
             return set()
         return {n - 2 for (n,) in connection.execute(f"SELECT DISTINCT row_number FROM ({judgement.quarantine})").fetchall()}

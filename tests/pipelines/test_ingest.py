@@ -31,7 +31,7 @@ def test_broken_rows_are_quarantined_with_place_and_reason(warehouse: Warehouse)
         "B2,Xã,2023-02-30,,5,1\n"  # no such day
         ",Xã,,,1,1\n"  # no key
         "A1,Xã,,,1,1\n"  # key of the first row
-        "B3,Xã,2023-05-01,2023-04-01,101,x\n"  # order of dates, maximum, not a number
+        "B3,Xã,2023-05-01,2023-04-01,101,mười\n"  # order of dates, maximum, not a number
     )
     warehouse.drop(TEAM, "to.csv", GOOD + "C1,Xã,,,,\nC2,Xã,,,,\nC3,Xã,,,,\n" + bad)
     outcome = warehouse.take(TEAM)

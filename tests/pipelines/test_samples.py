@@ -185,7 +185,7 @@ def test_the_gate_accepts_every_row_of_every_format(world: tuple[Register, Setti
     assert [line for line in said if "warning" in line] == []
     for file in files:
         dataset = file.parent.relative_to(settings.drop).as_posix()
-        judgement = judge(duckdb.connect(), register.contracts[dataset], file, tmp_path / "staged.parquet")
+        judgement = judge(duckdb.connect(), register.contracts[dataset], file, tmp_path / "staged")
         assert (judgement.rows_quarantined, judgement.reasons) == (0, ()), dataset
         assert judgement.rows_read == {"so/doanh-nghiep": 300, "so/doanh-thu": 400, "so/thanh-vien": 531}.get(dataset, judgement.rows_read)
 
@@ -256,7 +256,7 @@ def test_planted_faults_are_few_and_the_gate_finds_each(world: tuple[Register, S
     for seed in range(30):
         for file in make_samples(register, settings, ["so/to", "so/truong"], seed=seed):
             dataset = file.parent.relative_to(settings.drop).as_posix()
-            judgement = judge(duckdb.connect(), register.contracts[dataset], file, tmp_path / "staged.parquet")
+            judgement = judge(duckdb.connect(), register.contracts[dataset], file, tmp_path / "staged")
             assert judgement.accepted is not None
             if judgement.rows_quarantined:
                 assert 2 <= judgement.rows_quarantined <= 4

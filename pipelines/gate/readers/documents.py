@@ -19,7 +19,7 @@ def read_json(connection: duckdb.DuckDBPyConnection, file: Path) -> Source:
         raise Unreadable("JSON phải là một danh sách đối tượng", "The JSON must be a list of objects")
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in header)
     relation = f"read_json({literal(file)}, format = 'auto', columns = {{{columns}}})"
-    return Source(relation, header, first_row=1)
+    return Source(relation, header, first_row=1, plain=True)
 
 
 def read_geojson(connection: duckdb.DuckDBPyConnection, file: Path) -> Source:
@@ -36,7 +36,7 @@ def read_geojson(connection: duckdb.DuckDBPyConnection, file: Path) -> Source:
     header = [k for (k,) in keys]
     columns = ", ".join(f"feature -> 'properties' ->> {literal(name)} AS {quote(name)}" for name in header)
     relation = f"(SELECT {columns}, CAST(feature -> 'geometry' AS VARCHAR) AS geometry FROM {features})"
-    return Source(relation, [*header, "geometry"], first_row=1)
+    return Source(relation, [*header, "geometry"], first_row=1, plain=True)
 
 
 def read_xml(connection: duckdb.DuckDBPyConnection, file: Path) -> Source:

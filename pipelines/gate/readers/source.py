@@ -67,6 +67,8 @@ class Source:
     """SQL yielding (row_number, kind, text) of the file's rows that are not data: title, header, total, group, note, blank…"""
     decisions: tuple[Decision, ...] = ()
     totals: tuple[Total, ...] = ()
+    plain: bool = False
+    """Whether a machine wrote the values (JSON, Parquet): a point in a number is a decimal point."""
     unit: str | None = None
     """Unit that the file's title states for its figures, such as `triệu đồng`."""
     raw: dict[str, str] = field(default_factory=dict)
