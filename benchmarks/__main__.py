@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import dialects, gate, search, whole, workbook
+from benchmarks import dialects, gate, quality, search, whole, workbook
 from benchmarks.measure import Figure
 from pipelines.settings import PROJECT
 
@@ -25,6 +25,7 @@ def main() -> int:
         folder = Path(name)
         for title, part in (
             ("all datasets", whole.measure),
+            ("expectations", quality.measure),
             ("search", search.measure),
             ("dialects", dialects.measure),
             ("workbook", workbook.measure),

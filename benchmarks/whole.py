@@ -1,6 +1,7 @@
 """All 226 datasets through Dagster, from nothing and again, against plain DuckDB that loads the same files unchecked."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -35,15 +36,23 @@ def load_plainly(drop: Path, target: Path) -> None:
             connection.execute(f"CREATE TABLE t{number} AS SELECT * FROM {source}")
 
 
+def kho_in(folder: Path) -> Callable[..., Cost]:
+    """`kho` over the shipped register and the warehouse of this folder."""
+    return lambda *words: _done(command([*KHO, *words], _environment(folder)))
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {"KHO_HOME": str(folder / "var"), "KHO_REGISTER": str(PROJECT / "datasets")}
+
+
 def measure(folder: Path) -> list[Figure]:
-    environment = {"KHO_HOME": str(folder / "var"), "KHO_REGISTER": str(PROJECT / "datasets")}
-    kho = lambda *words: _done(command([*KHO, *words], environment))
+    kho = kho_in(folder)
     samples = kho("samples")
     plain = python(PLAIN, folder / "var/drop", folder / "plain.duckdb")
     first = kho("run")
     second = middle_of(3, lambda: kho("run"))
-    load = middle_of(3, lambda: python("import pipelines.definitions", environment=environment))
-    dagster = middle_of(3, lambda: python("import dagster, duckdb, pandera.polars", environment=environment))
+    load = middle_of(3, lambda: python("import pipelines.definitions", environment=_environment(folder)))
+    dagster = middle_of(3, lambda: python("import dagster, duckdb, pandera.polars", environment=_environment(folder)))
     return [
         Figure("sample deliveries of all datasets", samples.seconds, "s"),
         Figure(

@@ -8,10 +8,15 @@ from typing import Any, Protocol
 import duckdb
 
 from pipelines.outcome import CheckResult, Reason
+from pipelines.quality import ExpectationResult, QualityRun, latest_results, past_runs
 from pipelines.store import StoreMissing
 
 LEDGER_DEPTH = 100
 """Deliveries per dataset that the catalogue shows; older ones stay in `kho.ledger`."""
+
+
+QUALITY_RUNS = 10
+"""Runs of the expectations that a dataset's page links to."""
 
 
 class ReadableStore(Protocol):
@@ -64,6 +69,8 @@ class Facts:
     profiles: dict[str, dict[str, Profile]] = field(default_factory=dict)
     open_rows: dict[str, int] = field(default_factory=dict)
     """Rows held back that wait to be mended, of all deliveries."""
+    expectations: dict[str, tuple[ExpectationResult, ...]] = field(default_factory=dict)
+    quality_runs: dict[str, tuple[QualityRun, ...]] = field(default_factory=dict)
 
 
 def read_facts(store: ReadableStore) -> Facts:
@@ -111,12 +118,18 @@ def _read(connection: duckdb.DuckDBPyConnection, snapshot: int) -> Facts:
         """
     ).fetchall():
         profiles.setdefault(dataset, {})[column] = Profile(*values)
+    try:
+        expectations, runs = latest_results(connection, snapshot), past_runs(connection, snapshot, QUALITY_RUNS)
+    except duckdb.CatalogException:  # a store of before there were expectations
+        expectations, runs = {}, {}
     return Facts(
         snapshot,
         {dataset: tuple(rows) for dataset, rows in deliveries.items()},
         {dataset: tuple(rows) for dataset, rows in checks.items()},
         profiles,
         dict(connection.execute(f"SELECT dataset, count(*) FROM kho.held_rows {at} WHERE closed_at IS NULL GROUP BY ALL").fetchall()),
+        expectations,
+        runs,
     )
 
 

@@ -1,11 +1,10 @@
 """The promise of a contract's update cycle against the last accepted delivery."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from pipelines.contract import Contract
-from pipelines.contract.model import CYCLE_LENGTH
 
 State = Literal["none", "fresh", "late", "unpromised"]
 
@@ -25,10 +24,9 @@ class Freshness:
 
 def freshness(contract: Contract, last: datetime | None, now: datetime) -> Freshness:
     """Late from the moment one whole cycle and the days of grace have passed since the last accepted delivery (UTC)."""
-    length = CYCLE_LENGTH[contract.cycle]
     if last is None:
         return Freshness("none")
-    if length is None:
+    if contract.promised_within is None:
         return Freshness("unpromised", last)
-    due = last + length + timedelta(days=contract.grace_days)
+    due = last + contract.promised_within
     return Freshness("late" if now > due else "fresh", last, due)

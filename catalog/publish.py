@@ -11,6 +11,7 @@ from catalog.freshness import Freshness, freshness
 from catalog.search import Searchable, SearchIndex
 from pipelines.contract import Agency, Contract, Register
 from pipelines.outcome import CheckResult
+from pipelines.quality import ExpectationResult, QualityRun
 
 QualityState = Literal["passed", "quarantined", "failed-checks", "refused", "no-data"]
 QUALITY_STATES: tuple[QualityState, ...] = ("passed", "quarantined", "failed-checks", "refused", "no-data")
@@ -25,6 +26,10 @@ class Entry:
     deliveries: tuple[Delivery, ...] = ()
     checks: tuple[CheckResult, ...] = ()
     profile: dict[str, Profile] = field(default_factory=dict)
+    expectations: tuple[ExpectationResult, ...] = ()
+    """Of the newest quality run."""
+    quality_runs: tuple[QualityRun, ...] = ()
+    """Newest first."""
     upstream: tuple[str, ...] = ()
     downstream: tuple[str, ...] = ()
     open_rows: int = 0
@@ -74,7 +79,8 @@ class Entry:
             return "no-data"
         if self.judged.outcome == "refused":
             return "refused"
-        if self.failed_checks:
+        # Lateness has its own badge.
+        if self.failed_checks or any(e.kind != "freshness" for e in self.failed_expectations):
             return "failed-checks"
         return "quarantined" if self.open_rows else "passed"
 
@@ -86,6 +92,10 @@ class Entry:
     @property
     def failed_checks(self) -> tuple[CheckResult, ...]:
         return tuple(c for c in self.checks if not c.passed)
+
+    @property
+    def failed_expectations(self) -> tuple[ExpectationResult, ...]:
+        return tuple(e for e in self.expectations if e.passed is False)
 
     @property
     def release_number(self) -> int | None:
@@ -157,6 +167,8 @@ def build(register: Register, facts: Facts, index: SearchIndex | None = None) ->
             deliveries=facts.deliveries.get(id, ()),
             checks=facts.checks.get(id, ()),
             profile=facts.profiles.get(id, {}),
+            expectations=facts.expectations.get(id, ()),
+            quality_runs=facts.quality_runs.get(id, ()),
             upstream=register.upstream.get(id, ()),
             downstream=register.downstream.get(id, ()),
             open_rows=facts.open_rows.get(id, 0),

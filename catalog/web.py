@@ -28,6 +28,7 @@ def configure(kho: Settings, live: Live, agency_of_token: AgencyOfToken | None =
         KHO_LIVE=live,
         KHO_DROP=kho.drop,
         KHO_AGENCY_OF_TOKEN=agency_of_token,
+        KHO_DATA_DOCS=kho.quality / "docs",
         SECRET_KEY=_secret(kho.home / "web-secret"),
         ALLOWED_HOSTS=os.environ.get("KHO_HOSTS", LOCAL_HOSTS).split(","),
         ROOT_URLCONF="catalog.pages.urls",

@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
 from pipelines import archive, ledger
 from pipelines.contract import Contract, Register
+from pipelines.contract.periods import PERIODS
 from pipelines.gate import Judgement, judge
 from pipelines.ledger import Arrival, now
 from pipelines.outcome import CheckResult, Outcome, Verdict
+from pipelines.profile import write_profile
 from pipelines.rejects import Correction, correct, read_fix_sheet, supersede
 from pipelines.sql import literal, quote, quote_name
 from pipelines.store import Release, Store, ensure_fits
@@ -203,7 +204,7 @@ def _commit(
             else:
                 _load(store, connection, contract, judgement, first=release is None)
             checks = tuple(_check(connection, contract))
-            total = _profile(connection, contract, outcome.delivery_id)
+            total = write_profile(connection, contract, outcome.delivery_id)
             outcome = replace(outcome, checks=checks, rows_total=total)
         ledger.record_rows(connection, outcome, judgement)
         ledger.record(connection, contract, outcome, arrival, run_id, started, judgement.decisions)
@@ -232,9 +233,6 @@ def _load(store: Store, connection: duckdb.DuckDBPyConnection, contract: Contrac
         connection.execute(f"INSERT INTO {table} ({names}) {accepted}")
 
 
-PERIODS = ("ky_thang", "ky_quy", "nam", "tuan", "nam_hoc")
-
-
 def period_column(contract: Contract) -> str:
     """The column whose values are the periods that a `snapshot` delivery replaces."""
     keyed = [c for c in contract.columns if c.key]
@@ -254,39 +252,6 @@ def _check(connection: duckdb.DuckDBPyConnection, contract: Contract) -> list[Ch
         row = connection.execute(check.sql).fetchone()
         results.append(CheckResult(check.name, int(row[0]) if row and row[0] is not None else 0, check.vi, check.en))
     return results
-
-
-def _profile(connection: duckdb.DuckDBPyConnection, contract: Contract, delivery_id: str) -> int:
-    """One scan: per column the missing and (about) distinct values and, where it is no personal data, the extremes."""
-    table = quote_name(contract.schema, contract.table)
-    parts = ["count(*)"]
-    for column in contract.columns:
-        x = quote(column.name)
-        extremes = (
-            f"CAST(min({x}) AS VARCHAR), CAST(max({x}) AS VARCHAR)"
-            if column.personal == "none" and column.semantic != "hinh_hoc"
-            else "NULL, NULL"
-        )
-        parts += [f"count(*) - count({x})", f"approx_count_distinct({x})", extremes]
-    row = connection.execute(f"SELECT {', '.join(parts)} FROM {table}").fetchone()
-    assert row is not None
-    total, values = int(row[0]), row[1:]
-    profile = pa.table(
-        {
-            "column_name": [c.name for c in contract.columns],
-            "nulls": pa.array(values[0::4], pa.int64()),
-            "distinct_count": pa.array(values[1::4], pa.int64()),
-            "minimum": pa.array(values[2::4], pa.string()),
-            "maximum": pa.array(values[3::4], pa.string()),
-        }
-    )
-    connection.register("profile_rows", profile)
-    connection.execute(
-        "INSERT INTO kho.profile SELECT ?, ?, column_name, ?, nulls, distinct_count, minimum, maximum FROM profile_rows",
-        [delivery_id, contract.id, total],
-    )
-    connection.unregister("profile_rows")
-    return total
 
 
 def _info(outcome: Outcome, run_id: str) -> dict[str, str]:

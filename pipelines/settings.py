@@ -52,6 +52,11 @@ class Settings:
         return self.home / "staging"
 
     @property
+    def quality(self) -> Path:
+        """What Great Expectations found, run by run, and its Data Docs: ``results/`` and ``docs/``."""
+        return self.home / "quality"
+
+    @property
     def dagster(self) -> Path:
         """Dagster's own storage."""
         return self.home / "dagster"

@@ -56,7 +56,11 @@ SYSTEM_TABLES = {
     """,
     "profile": """
         delivery_id VARCHAR, dataset VARCHAR, column_name VARCHAR, rows BIGINT, nulls BIGINT, distinct_count BIGINT,
-        minimum VARCHAR, maximum VARCHAR
+        minimum VARCHAR, maximum VARCHAR, mean DOUBLE, deviation DOUBLE, categories VARCHAR[], counts BIGINT[]
+    """,
+    "expectations": """
+        run_id VARCHAR, checked_at TIMESTAMP, dataset VARCHAR, release BIGINT, name VARCHAR, kind VARCHAR,
+        passed BOOLEAN, blocking BOOLEAN, findings VARCHAR, unmeasured VARCHAR, vi VARCHAR, en VARCHAR, page VARCHAR
     """,
     "register": """
         id VARCHAR, ten VARCHAR, ten_en VARCHAR, domain VARCHAR, agency VARCHAR, cycle VARCHAR, access VARCHAR,
@@ -389,7 +393,7 @@ class Store:
     def compact_system_tables(self) -> None:
         """Merge the small files that one-row inserts leave in the ledger and its companions."""
         with self._locked() as connection:
-            for table in ("ledger", "profile", "checks", "quarantine", "held_rows", "marks", "left_out", "notices"):
+            for table in ("ledger", "profile", "checks", "quarantine", "held_rows", "marks", "left_out", "notices", "expectations"):
                 connection.execute(f"CALL ducklake_merge_adjacent_files('lake', {literal(table)}, schema => {literal(SYSTEM_SCHEMA)})")
 
 

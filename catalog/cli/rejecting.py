@@ -147,7 +147,7 @@ def _submit(where: Settings, register: Register, contract: Contract, file: Path,
     if not file.is_file():
         raise fail(f"No such file: {file}")
     put_down(where.drop, contract.id, file.name, _chunks(file))
-    outcomes, broken = take_in(Intake(where, register), [contract.id])
+    outcomes, broken, _ = take_in(Intake(where, register), [contract.id])
     report(outcomes, broken, as_json)
     if broken:
         raise typer.Exit(Exit.BROKEN)

@@ -34,19 +34,19 @@ def run(
     """
     where = settings()
     intake = Intake(where, known_register(where))
-    chosen = _choose(intake.register, datasets, domain, agency)
+    chosen = choose(intake.register, datasets, domain, agency)
     if stale:
         reasons = intake.stale()
         chosen = [d for d in chosen if d in reasons]
-    outcomes, broken = take_in(intake, chosen)
+    outcomes, broken, held = take_in(intake, chosen)
     report(outcomes, broken, as_json)
     if broken:
         raise typer.Exit(Exit.BROKEN)
-    if not all(o.good for many in outcomes.values() for o in many):
+    if held or not all(o.good for many in outcomes.values() for o in many):
         raise typer.Exit(Exit.REFUSED)
 
 
-def _choose(register: Register, datasets: Iterable[str] | None, domain: str | None, agency: str | None) -> list[str]:
+def choose(register: Register, datasets: Iterable[str] | None, domain: str | None, agency: str | None) -> list[str]:
     if domain and domain not in {c.domain for c in register.contracts.values()}:
         raise fail(f"There is no domain {domain}.")
     if agency and agency not in register.agencies:
@@ -61,10 +61,10 @@ def _choose(register: Register, datasets: Iterable[str] | None, domain: str | No
     ]
 
 
-def take_in(intake: Intake, chosen: list[str]) -> tuple[dict[str, list[Outcome]], dict[str, str]]:
-    """Through Dagster, with a progress bar; outcomes and broken steps by dataset."""
+def take_in(intake: Intake, chosen: list[str]) -> tuple[dict[str, list[Outcome]], dict[str, str], dict[str, str]]:
+    """Through Dagster, with a progress bar; outcomes, broken steps and what held a derived dataset back, by dataset."""
     if not chosen:
-        return {}, {}
+        return {}, {}, {}
     from pipelines.orchestration.run import run as run_dagster
     from pipelines.orchestration.run import use_instance
 
@@ -85,10 +85,13 @@ def take_in(intake: Intake, chosen: list[str]) -> tuple[dict[str, list[Outcome]]
     tell_agencies(intake)
     intake.store.compact_system_tables()
     broken = dict(result.failed)
+    held = {dataset: cause for dataset, cause in result.held.items() if dataset in chosen and dataset not in outcomes}
+    for dataset, cause in held.items():
+        console.print(f"[yellow]{dataset}[/yellow] is held back: {cause} does not meet a blocking expectation (kho quality {cause})")
     for dataset in chosen:
-        if dataset not in outcomes and dataset not in broken:
+        if dataset not in outcomes and dataset not in broken and dataset not in held:
             broken[dataset] = "not run: something it reads failed, or the run was stopped"
-    return outcomes, broken
+    return outcomes, broken, held
 
 
 def tell_agencies(intake: Intake) -> None:
@@ -193,7 +196,7 @@ def up(
             intake = Intake(where, register)
             if intake.store.snapshot() == 0 and not where.drop.exists():
                 samples(None)
-            outcomes, broken = take_in(intake, list(intake.stale()))
+            outcomes, broken, _ = take_in(intake, list(intake.stale()))
             report(outcomes, broken, as_json=False)
             intake.store.close()
             _supervise(where, host, port, dagster_port)

@@ -3,6 +3,7 @@
 from django.urls import path, re_path
 
 from catalog.doors.api import api
+from catalog.doors.data_docs import data_docs
 from catalog.doors.downloads import download
 from catalog.doors.rejects import fix_sheet, submit
 from catalog.pages import views
@@ -22,6 +23,8 @@ urlpatterns = [
     path("domains", views.domains),
     path("domains/<slug:slug>", views.domain),
     path("late", views.late),
+    path("quality/", data_docs, {"path": "index.html"}),
+    re_path(r"^quality/(?P<path>(?:index\.html|(?:expectations|validations|static)/.+))$", data_docs),
     path("about", views.about),
     path("healthz", views.healthz),
     path("api/v1/docs", views.api_reference),

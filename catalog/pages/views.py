@@ -8,7 +8,7 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
-from catalog.access import decide
+from catalog.access import Decision, decide
 from catalog.alphabet import alphabetically
 from catalog.browse import FACETS, browse
 from catalog.citation import cite
@@ -19,6 +19,7 @@ from catalog.pages.dictionary import dictionary
 from catalog.pages.tags import translate
 from catalog.publish import QUALITY_STATES, Catalogue, Entry
 from pipelines.contract import Agency
+from pipelines.quality import ADVICE, TABLE, ExpectationResult, Finding, expectations_of
 from pipelines.rejects import Quarantine
 
 PAGE_SIZE = 20
@@ -138,6 +139,8 @@ def dataset(request: HttpRequest, domain: str, name: str) -> HttpResponse:
         "lines": dictionary(catalogue.register, entry, decision, language),
         "checks": [(check, next((r for r in entry.checks if r.name == check.name), None)) for check in entry.contract.checks],
         "checks_passed": len(entry.checks) - len(entry.failed_checks),
+        "expectations": [(e, _findings(e, decision), ADVICE[e.kind]) for e in entry.expectations],
+        "expected": [] if entry.expectations else expectations_of(entry.contract),
         "provenance": entry.contract.provenance.split(": ", 1),
         "upstream": [catalogue.entries[id] for id in entry.upstream if id in catalogue.entries],
         "downstream": [catalogue.entries[id] for id in entry.downstream if id in catalogue.entries],
@@ -181,6 +184,11 @@ def rejects(request: HttpRequest, domain: str, name: str) -> HttpResponse:
 
 def _titles(columns: str, titles: dict[str, str]) -> str:
     return ", ".join(titles.get(name, name) for name in columns.split(", ")) if columns else ""
+
+
+def _findings(result: ExpectationResult, decision: Decision) -> list[Finding]:
+    """What the visitor may read of an expectation's findings: of the whole dataset, and of the columns that are published."""
+    return [f for f in result.findings if f.subject == TABLE or f.subject in decision.columns]
 
 
 def agencies(request: HttpRequest) -> HttpResponse:

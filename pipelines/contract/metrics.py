@@ -12,6 +12,7 @@ from typing import Any, get_args
 import sqlglot
 import sqlglot.errors
 
+from pipelines.contract.expectations import speaks_of_the_store
 from pipelines.contract.fields import unknown_fields
 from pipelines.contract.model import Check, GroupRule, Level, Rule, Unique
 from pipelines.contract.options import pattern_fault
@@ -81,6 +82,8 @@ def quality_of(items: list[dict[str, Any]], table: Table, column: str | None = N
     """Read the `quality` of a table, or of one ``column`` of it."""
     found = Quality()
     for i, item in enumerate(items):
+        if column is None and speaks_of_the_store(item):
+            continue  # an expectation: `pipelines.contract.expectations`
         entry = _Entry(item, (i,), table, column, found)
         found.faults += [((i, name), message, fix) for name, message, fix in unknown_fields("rule", item)]
         entry.read()

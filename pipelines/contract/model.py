@@ -243,6 +243,57 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Expectations:
+    """What the contract expects of the store and its history (docs/quality.md). None as a limit: there is none."""
+
+    drop: float | None = 0.5
+    """Share of its rows (0–1) that a release may lack against the median of the earlier ones."""
+    growth: float | None = 1.0
+    """Share of rows that a release may have more."""
+    null_share: float | None = 0.2
+    """How far the share of missing values of a column may move, in either direction (0–1)."""
+    distinct_share: float | None = 0.3
+    """How far the share of different values among the filled ones may move (0–1)."""
+    mean: float | None = 1.0
+    """How far the mean of a number may move, in standard deviations of the earlier releases."""
+    psi: float | None = 0.25
+    """Largest population stability index of a closed list; above 0.25 is commonly called a major shift."""
+    drift_except: frozenset[str] = frozenset()
+    """Columns that are free to drift."""
+    unmatched: float | None = 0.0
+    """Share of filled references (0–1) that may name nothing in the dataset they refer to."""
+    rows: tuple["RowCount", ...] = ()
+    never_falls: tuple["NeverFalls", ...] = ()
+    blocking: frozenset[str] = frozenset()
+    """Kinds (`volume`, `freshness`, `drift`, `references`) and names whose failure holds back what is derived from the dataset."""
+
+
+@dataclass(frozen=True)
+class RowCount:
+    """Bounds on the rows of the newest release, both inclusive."""
+
+    name: str
+    vi: str
+    en: str
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class NeverFalls:
+    """A cumulative figure: for each combination of ``by`` it never falls, ``along`` a period or from release to release."""
+
+    name: str
+    vi: str
+    en: str
+    column: str
+    by: tuple[str, ...] = ()
+    along: str | None = None
+    resets: Literal["yearly", "monthly"] | None = None
+    """When the figure starts again from nothing: read from the period ``along`` which it is followed."""
+
+
+@dataclass(frozen=True)
 class Contract:
     """The whole truth about one dataset."""
 
@@ -277,12 +328,19 @@ class Contract:
     checks: tuple[Check, ...]
     period: str | None
     """The column that says to which time a row belongs; codes are judged as of then. None: as of the register's day."""
+    expectations: Expectations
     sample: Sample
     reading: Reading
     threshold: float
     """Share of rows (0–1) that may be quarantined before the delivery is refused as a whole."""
     fingerprint: str
     """Changes when the schema, the rules or the query change: then the last delivery is judged again."""
+
+    @property
+    def promised_within(self) -> timedelta | None:
+        """The longest time between two deliveries before the dataset is late: a cycle and its grace; None where none is promised."""
+        length = CYCLE_LENGTH[self.cycle]
+        return None if length is None else length + timedelta(days=self.grace_days)
 
     @property
     def schema(self) -> str:

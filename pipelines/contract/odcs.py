@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 import yaml
 
+from pipelines.contract.expectations import speaks_of_the_store, with_expectation
 from pipelines.contract.fields import unknown_fields
 from pipelines.contract.metrics import Quality, Table, quality_of
 from pipelines.contract.model import (
@@ -21,6 +22,7 @@ from pipelines.contract.model import (
     Agency,
     Column,
     Contract,
+    Expectations,
     Level,
     LoadMode,
     Personal,
@@ -186,6 +188,7 @@ class ContractReader:
         self._known_fields(("schema", 0), "table", table)
         columns, qualities = self._columns(table.get("properties"), parts)
         whole = self._quality(("schema", 0, "quality"), table.get("quality"), self._table(parts, {c.name: c.type for c in columns}))
+        expectations = self._expectations(table.get("quality"), {c.name: c.type for c in columns})
         period = self._period(where, properties.get("period"), columns)
         columns = self.binder.bind(columns, period)
         access = self._choice(where, properties.get("access"), get_args(Access))
@@ -236,6 +239,7 @@ class ContractReader:
             references=self._references(table, columns, raw_columns=table.get("properties")),
             checks=tuple(check for quality in (whole, *qualities) for check in quality.checks),
             period=period,
+            expectations=expectations,
             sample=self._sample(where, properties.get("sample"), {c.name for c in columns}),
             reading=reading,
             threshold=threshold,
@@ -424,6 +428,21 @@ class ContractReader:
             )
             return None
         return Reference(tuple(own), matched[0]["dataset"], tuple(t["column"] for t in matched), level)
+
+    def _expectations(self, raw: Any, types: dict[str, str]) -> Expectations:
+        """The entries of the table's `quality` that speak of the store and its history."""
+        known = Expectations()
+        for i, item in enumerate(raw if isinstance(raw, list) else ()):
+            if not isinstance(item, dict) or not speaks_of_the_store(item):
+                continue
+            path = ("schema", 0, "quality", i)
+            name = self._text((*path, "name"), item.get("name"), "the expectation's name")
+            vi = self._text((*path, "description"), item.get("description"), "what is expected, in Vietnamese")
+            properties = self._items((*path, "customProperties"), item.get("customProperties"))
+            en = next((str(p["value"]) for p in properties if p.get("property") == "descriptionEn" and p.get("value")), vi)
+            report = lambda field, message, fix, path=path: self._problem((*path, field), message, fix)
+            known = with_expectation(known, item, name, vi, en, types, report)
+        return known
 
     def _personal(self, columns: list[Column], declared: Personal) -> None:
         ranks = get_args(Personal)

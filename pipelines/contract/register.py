@@ -55,6 +55,13 @@ class Register:
     def downstream(self) -> dict[str, tuple[str, ...]]:
         return {dataset: tuple(d for d, sources in self.upstream.items() if dataset in sources) for dataset in self.contracts}
 
+    def derived_from(self, dataset: str) -> list[str]:
+        """Every dataset that is computed from this one, directly or through others."""
+        found: dict[str, None] = {}
+        for reader in self.downstream[dataset]:
+            found.update(dict.fromkeys([reader, *self.derived_from(reader)]))
+        return list(found)
+
     def _sources(self, contract: Contract) -> tuple[str, ...]:
         tables = tables_of(contract.query or "")
         # A query over the ledger reads what every delivery writes: it comes after all delivered datasets.

@@ -3,5 +3,4 @@
 from pipelines.gate.judge import Judgement, judge
 from pipelines.gate.readers import Unreadable
 
-
 __all__ = ["Judgement", "Unreadable", "judge"]

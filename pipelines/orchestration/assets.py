@@ -1,12 +1,10 @@
 """Contract → one Dagster asset: its specification, its step, its checks."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 import dagster as dg
 
 from pipelines.contract import Column, Contract, Register
-from pipelines.contract.model import CYCLE_LENGTH
 from pipelines.intake import Intake
 from pipelines.outcome import Outcome
 
@@ -48,7 +46,6 @@ def table_schema(contract: Contract) -> dg.TableSchema:
 def build_asset(intake: Intake, contract: Contract, catalogue_url: str) -> dg.AssetsDefinition:
     register = intake.register
     agency = register.agencies[contract.agency]
-    length = CYCLE_LENGTH[contract.cycle]
     kind = {"derived": "sql", "reference": "csv"}.get(contract.kind, contract.delivery)
 
     @dg.asset(
@@ -77,7 +74,7 @@ def build_asset(intake: Intake, contract: Contract, catalogue_url: str) -> dg.As
             *(dg.AssetCheckSpec(c.name, asset=asset_key(contract), description=f"{c.vi} / {c.en}") for c in contract.checks),
         ],
         retry_policy=RETRIES,
-        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=length + timedelta(days=contract.grace_days)) if length else None,
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=contract.promised_within) if contract.promised_within else None,
     )
     def step(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         outcomes = intake.take(contract.id, context.run_id)

@@ -11,6 +11,7 @@ from pipelines.ingest import pending
 from pipelines.intake import Intake
 from pipelines.notify import due, reachable, send_due
 from pipelines.orchestration.assets import asset_key
+from pipelines.orchestration.quality import checks_of_a_load, checks_of_no_load
 
 CRON = {
     "real-time": "0 * * * *",
@@ -31,10 +32,11 @@ STAGING_KEPT_SECONDS = 86_400
 
 def build_schedules(intake: Intake) -> list[dg.ScheduleDefinition]:
     cycles = {c.cycle for c in intake.register.contracts.values()}
+    later = checks_of_no_load(intake)
     return [
         dg.ScheduleDefinition(
             name=f"chu_ky_{cycle.replace('-', '_')}",
-            target=dg.AssetSelection.tag("cycle", cycle),
+            target=dg.AssetSelection.tag("cycle", cycle) - dg.AssetSelection.checks(*later),
             cron_schedule=cron,
             execution_timezone=intake.register.timezone,
             default_status=dg.DefaultScheduleStatus.RUNNING,
@@ -74,21 +76,15 @@ def build_drop_sensor(intake: Intake) -> dg.SensorDefinition:
             return
         affected = dict.fromkeys(datasets)
         for dataset in datasets:
-            affected.update(dict.fromkeys(_downstream(intake, dataset)))
+            affected.update(dict.fromkeys(intake.register.derived_from(dataset)))
         yield dg.RunRequest(
             run_key=hashlib.sha256(json.dumps(sorted(now.items())).encode()).hexdigest(),
             asset_selection=[asset_key(intake.register.contracts[d]) for d in affected],
+            asset_check_keys=[key for d in affected for key in checks_of_a_load(intake.register.contracts[d])],
             tags={"kho/cause": "drop"},
         )
 
     return arrivals
-
-
-def _downstream(intake: Intake, dataset: str) -> list[str]:
-    found: dict[str, None] = {}
-    for reader in intake.register.downstream[dataset]:
-        found.update(dict.fromkeys([reader, *_downstream(intake, reader)]))
-    return list(found)
 
 
 def build_notices(intake: Intake) -> tuple[dg.JobDefinition, dg.SensorDefinition]:

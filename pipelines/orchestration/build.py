@@ -5,6 +5,7 @@ import dagster as dg
 from pipelines.intake import Intake
 from pipelines.orchestration.assets import build_asset
 from pipelines.orchestration.automation import build_drop_sensor, build_notices, build_schedules, build_upkeep
+from pipelines.orchestration.quality import build_expectations, build_expectations_schedule
 
 
 def build_defs(intake: Intake) -> dg.Definitions:
@@ -13,8 +14,8 @@ def build_defs(intake: Intake) -> dg.Definitions:
     notices, notices_sensor = build_notices(intake)
     return dg.Definitions(
         assets=[build_asset(intake, contract, intake.settings.catalogue_url) for contract in intake.register.contracts.values()],
-        schedules=[*build_schedules(intake), upkeep_schedule],
+        asset_checks=build_expectations(intake, intake.settings.catalogue_url),
+        schedules=[*build_schedules(intake), build_expectations_schedule(intake), upkeep_schedule],
         sensors=[build_drop_sensor(intake), notices_sensor],
         jobs=[upkeep, notices],
-        executor=dg.in_process_executor,
     )

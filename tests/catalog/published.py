@@ -110,7 +110,13 @@ def deliver(store: Store, id: str, rows: list[tuple], release: int | None = 1, o
         names = [row[0] for row in connection.execute(f"DESCRIBE {table}").fetchall()]
         for name in names if release else ():
             secret = SECRETS.get(name, "A1")
-            connection.execute("INSERT INTO kho.profile VALUES (?, ?, ?, ?, 0, 4, ?, ?)", [delivery, id, name, len(rows), secret, secret])
+            connection.execute(
+                """
+                INSERT INTO kho.profile (delivery_id, dataset, column_name, rows, nulls, distinct_count, minimum, maximum)
+                VALUES (?, ?, ?, ?, 0, 4, ?, ?)
+                """,
+                [delivery, id, name, len(rows), secret, secret],
+            )
         if outcome != "accepted":
             for name in names:
                 value = SECRETS.get(name, "giá trị hỏng")

@@ -15,7 +15,7 @@ from catalog.cli import app
 from tests.warehouse import Warehouse, column, contract
 
 TEAM = "ho-tich/to-cong-tac"
-COMMANDS = ("up", "run", "serve", "status", "check", "register", "samples", "search", "show", "sql", "rejects")
+COMMANDS = ("up", "run", "serve", "status", "check", "quality", "register", "samples", "search", "show", "sql", "rejects")
 
 
 @pytest.fixture
@@ -41,6 +41,20 @@ def test_help_names_every_command_and_each_explains_itself(kho) -> None:
         assert name in said
         own = kho(name, "--help")
         assert own.exit_code == 0 and "Usage" in own.stdout and len(own.stdout.splitlines()) > 8
+
+
+def test_quality_says_what_is_not_met_and_what_to_do(kho, warehouse: Warehouse) -> None:
+    assert kho("quality").exit_code == 2, "nothing was ever stored"
+    warehouse.drop(TEAM, "a.csv", "ma_to,loai\nA,Xã\nB,Phường\nC,Xã\n")
+    kho("run")
+    good = kho("quality", TEAM, "--json")
+    assert good.exit_code == 0
+    assert {r["name"]: r["passed"] for r in json.loads(good.stdout)}["freshness"] is True
+    warehouse.drop(TEAM, "b.csv", "ma_to,loai\nA,Xã\n")
+    kho("run")
+    bad = kho("quality")
+    assert bad.exit_code == 1 and "volume" in bad.stdout and "-66.7%" in bad.stdout and "deliver again" in bad.stdout
+    assert kho("quality", "ho-tich/khong-co").exit_code == 2
 
 
 def test_run_says_what_happened_in_words_json_and_exit_code(kho, warehouse: Warehouse) -> None:

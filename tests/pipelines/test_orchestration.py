@@ -12,9 +12,10 @@ from pipelines.orchestration.automation import build_drop_sensor, build_upkeep
 from pipelines.orchestration.build import build_defs
 from pipelines.orchestration.event_storage import PooledSqliteEventLogStorage
 from pipelines.orchestration.executors import DAEMON, AlreadyRunning, close_abandoned_runs, executing
+from pipelines.orchestration.quality import EXPECTATIONS_CHECK
 from pipelines.orchestration.run import run
 from pipelines.settings import PROJECT
-from tests.warehouse import Warehouse, column, contract
+from tests.warehouse import TEAMS, Warehouse, column, contract
 
 TEAM = "ho-tich/to-cong-tac"
 GOOD = "ma_to,loai\nA,Xã\nB,Phường\n"
@@ -105,6 +106,7 @@ def test_the_sensor_asks_for_what_arrived_and_what_reads_it(instance: Warehouse)
     context = dg.build_sensor_context(instance=dg.DagsterInstance.ephemeral(), definitions=build_defs(intake))
     [request] = sensor.evaluate_tick(context).run_requests or []
     assert set(request.asset_selection or []) == {dg.AssetKey(["ho_tich", "to_cong_tac"]), dg.AssetKey(["ho_tich", "thong_ke"])}
+    assert {k.name for k in request.asset_check_keys or []} == {GATE_CHECK}
     assert not sensor.evaluate_tick(context.with_cursor(context.cursor) if hasattr(context, "with_cursor") else context).run_requests
 
 
@@ -150,3 +152,37 @@ def settings_staging(instance: Warehouse, name: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     return path
+
+
+def test_expectations_are_checked_by_their_own_job_and_no_load_waits_for_them(instance: Warehouse) -> None:
+    instance.drop(TEAM, "a.csv", GOOD)
+    intake = instance.intake()
+    definitions = build_defs(intake)
+    run(intake, definitions, intake.register.order())
+    key = dg.AssetCheckKey(dg.AssetKey(["ho_tich", "to_cong_tac"]), EXPECTATIONS_CHECK)
+    repository = definitions.get_repository_def()
+    [schedule] = [s for s in repository.schedule_defs if s.name == "chu_ky_monthly"]
+    assert key not in repository.get_job(schedule.job_name).asset_layer.asset_graph.asset_check_keys
+    with dg.DagsterInstance.get() as dagster:
+        assert not dagster.event_log_storage.get_asset_check_execution_history(key, limit=5)
+        assert definitions.resolve_job_def("ky_vong").execute_in_process(instance=dagster).success
+        [record] = dagster.event_log_storage.get_asset_check_execution_history(key, limit=5)
+        assert record.event and record.event.dagster_event and record.event.dagster_event.asset_check_evaluation_data.passed
+    assert {d for (d,) in instance.rows("SELECT DISTINCT dataset FROM kho.expectations")} == set(intake.register.contracts)
+
+
+def test_a_blocking_expectation_holds_back_what_is_derived(instance: Warehouse) -> None:
+    limit = {
+        "name": "du_hang", "description": "Ít nhất hai hàng", "type": "library", "metric": "rowCount",
+        "mustBeGreaterOrEqualTo": 2, "severity": "blocking",
+    }  # fmt: skip
+    instance.add(contract(TEAM, TEAMS["schema"][0]["properties"], quality=[limit]))
+    instance.drop(TEAM, "a.csv", GOOD)
+    intake = instance.intake()
+    assert run(intake, build_defs(intake), intake.register.order()).success
+    instance.drop(TEAM, "b.csv", "ma_to,loai\nA,Xã\n")
+    result = run(intake, build_defs(intake), intake.register.order())
+    assert result.held == {"ho-tich/thong-ke": TEAM} and not result.failed
+    assert instance.rows("SELECT count(*) FROM ho_tich.to_cong_tac") == [(1,)], "the load itself stands"
+    assert instance.rows("SELECT sum(n) FROM ho_tich.thong_ke") == [(2,)], "what is derived from it waits"
+    assert instance.rows("SELECT passed FROM kho.expectations WHERE name = 'du_hang' ORDER BY checked_at") == [(True,), (False,)]
