@@ -1,0 +1,39 @@
+"""Services: REST in JSON and XML (`api`), CKAN's DataStore (`ckan`), ArcGIS layers (`arcgis`).
+
+A pull writes the records, as the service wrote them, to one file: a JSON record to a line, or XML elements under one root. `client` speaks
+HTTP, `paging` and the kinds decide what to ask, `documents` and `xml_documents` find the records, `pull` puts it together, `journal`
+lets a pull that broke off go on. Why these libraries: docs/decisions/009-services.md.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pipelines.contract import Contract
+from pipelines.sources import Fetched, Withheld
+from pipelines.sources.rest import api, arcgis, ckan
+from pipelines.sources.rest.answer import Unacceptable
+from pipelines.sources.rest.client import Client
+from pipelines.sources.rest.options import KEYS, Options, faults, options_of
+from pipelines.sources.rest.pull import Plan, pull
+
+__all__ = ["KEYS", "faults", "fetch"]
+
+PLANS: dict[str, Callable[[Contract, dict[str, Any], Options, Client], Plan]] = {
+    "api": api.plan_of,
+    "ckan": ckan.plan_of,
+    "arcgis": arcgis.plan_of,
+}
+
+
+def fetch(contract: Contract, state: dict[str, Any], staging: Path) -> Iterator[Fetched | Withheld]:
+    """Pull what the service of the contract's source has that is new. See `pipelines.sources.Fetch`."""
+    source = contract.source  # type: ignore[attr-defined]
+    options = options_of(source.kind, source.options)
+    with Client(options) as client:
+        try:
+            plan = PLANS[source.kind](contract, state, options, client)
+        except Unacceptable as error:
+            yield Withheld(contract.table, error.reasons)
+            return
+        yield from pull(contract, state, staging, client, plan)

@@ -1,0 +1,66 @@
+"""What is asked of a service and what it answers: the words that the other modules share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipelines.outcome import Reason
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question to a service. It never holds a secret: `auth` adds those to what is sent, so that a request may be written down."""
+
+    url: str
+    params: dict[str, str] = field(default_factory=dict)
+    body: dict[str, Any] | None = None
+    """Sent as JSON by POST; None asks by GET."""
+
+    def having(self, **values: str | int) -> "Request":
+        """The same request with these parameters: in the body where there is one, else in the address."""
+        if self.body is not None:
+            return Request(self.url, self.params, self.body | values)
+        return Request(self.url, self.params | {name: str(value) for name, value in values.items()})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer, unpacked. ``changed`` is false where the service says that nothing is new (304)."""
+
+    url: str
+    body: bytes
+    headers: Mapping[str, str]
+    """Names regardless of case."""
+    changed: bool = True
+    next_link: str | None = None
+    """What the header `Link` names as `next`."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """The records of one answer, and what the answer says about the others."""
+
+    rows: int
+    content: bytes
+    """The records as they go into the delivery's file."""
+    fields: frozenset[str]
+    total: int | None = None
+    """How many records there are in all, where the service says so."""
+    next: str | None = None
+    """A cursor, or the address of the next page; None where the service names none."""
+    more: bool | None = None
+    """Whether the service says that there are more records; None where it says nothing."""
+    newest: str | None = None
+    """The greatest value of the field that later pulls start from."""
+
+
+class Unacceptable(Exception):
+    """The service answers, but with what cannot be taken. Ends as `Withheld`."""
+
+    def __init__(self, *reasons: Reason) -> None:
+        self.reasons = reasons
+        super().__init__("; ".join(reason.en for reason in reasons))
+
+    @classmethod
+    def because(cls, rule: str, vi: str, en: str, column: str = "") -> "Unacceptable":
+        return cls(Reason(rule, column, 1, vi, en))
