@@ -380,7 +380,7 @@ def test_tries_end(puller: Puller, pauses: list[float]) -> None:
 
 def test_what_the_service_rejects_is_not_tried_again(puller: Puller) -> None:
     with service(lambda asked: Reply({"message": "thiếu tham số tinh"}, status=400)) as at:
-        with pytest.raises(SourceUnavailable, match="answers 400.*thiếu tham số"):
+        with pytest.raises(SourceUnavailable, match=r"answers 400.*thiếu tham số"):
             puller.pull({"location": at.url})
         assert len(at.asked) == 1
 
