@@ -49,7 +49,7 @@ class Records:
         last = min(first + size, self.total)
         with self.file.open("rb") as lines:
             lines.seek(self.starts[first])
-            return lines.read(self.starts[last] - self.starts[first]).strip().replace(b"\n", b",\n")
+            return lines.read(self.starts[last] - self.starts[first]).rstrip(b"\n").replace(b"\n", b",")
 
 
 class Shelf:
@@ -114,7 +114,7 @@ class Handler(BaseHTTPRequestHandler):
         size = min(size, LARGEST_PAGE)
         facts = {"synthetic": True, "note": NOTE, "total": records.total, "page": number, "size": size}
         envelope = json.dumps(facts, ensure_ascii=False).encode().removesuffix(b"}")
-        self._answer(HTTPStatus.OK, envelope + b', "data": [\n' + records.page(number, size) + b"\n]}\n", {"ETag": f'"{records.version}"'})
+        self._answer(HTTPStatus.OK, envelope + b', "data": [' + records.page(number, size) + b"]}", {"ETag": f'"{records.version}"'})
 
     def _answer(self, status: HTTPStatus, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

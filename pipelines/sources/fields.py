@@ -2,9 +2,19 @@
 
 from collections.abc import Iterable
 
-from pipelines.contract import Contract
+from pipelines.contract import Column, Contract
 from pipelines.gate.headers import match
 from pipelines.outcome import Reason
+
+
+def column_of(contract: Contract, name: str) -> Column | None:
+    """The column that a field becomes."""
+    return next((contract.by_name[column] for column in match(contract, [name]).columns), None)
+
+
+def known_fields(contract: Contract, names: Iterable[str]) -> set[str]:
+    """The fields that are a column of the contract, by name, title or synonym."""
+    return set(match(contract, list(names)).columns.values())
 
 
 def unknown_fields(contract: Contract, names: Iterable[str]) -> tuple[Reason, ...]:

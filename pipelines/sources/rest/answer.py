@@ -1,7 +1,10 @@
 """What is asked of a service and what it answers: the words that the other modules share."""
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pipelines.outcome import Reason
@@ -15,6 +18,11 @@ class Request:
     params: dict[str, str] = field(default_factory=dict)
     body: dict[str, Any] | None = None
     """Sent as JSON by POST; None asks by GET."""
+
+    @cached_property
+    def mark(self) -> str:
+        """A short sign by which the request is known again."""
+        return hashlib.blake2b(json.dumps(asdict(self), sort_keys=True).encode(), digest_size=12).hexdigest()
 
     def having(self, **values: str | int) -> "Request":
         """The same request with these parameters: in the body where there is one, else in the address."""
@@ -52,6 +60,11 @@ class Page:
     """Whether the service says that there are more records; None where it says nothing."""
     newest: str | None = None
     """The greatest value of the field that later pulls start from."""
+
+    @cached_property
+    def mark(self) -> str | None:
+        """A short sign by which the content is known again; None where there is none."""
+        return hashlib.blake2b(self.content, digest_size=12).hexdigest() if self.rows else None
 
 
 class Unacceptable(Exception):

@@ -10,7 +10,7 @@ from typing import Any
 from lxml import etree
 
 from pipelines.contract import Contract
-from pipelines.gate.headers import match
+from pipelines.sources.fields import column_of, known_fields
 from pipelines.sources.rest import documents, xml_documents
 from pipelines.sources.rest.answer import Answer, Page, Request, Unacceptable
 from pipelines.sources.rest.client import SHOWN, Client, Passing
@@ -57,7 +57,7 @@ def plan_of(contract: Contract, state: dict[str, Any], options: Options, client:
 
 def _reader(contract: Contract, options: Options, client: Client, newest: Newest) -> Callable[[Answer], Page]:
     """Answer → page, for the options' format."""
-    fields = Fields(lambda name: bool(match(contract, [name]).columns))
+    fields = Fields(lambda names: known_fields(contract, names))
 
     def page(told: Told, answer: Answer, rows: int, content: bytes, names: frozenset[str], top: str | None) -> Page:
         return Page(
@@ -193,8 +193,8 @@ def _newest(contract: Contract, since: Since | None) -> Newest:
     """The greatest of some values of the cursor's field, compared as the contract types it; numbers by size, dates in ISO form."""
     if since is None:
         return lambda values: None
-    column = match(contract, [since.field]).columns
-    kind = contract.by_name[next(iter(column))].type if column else "string"
+    column = column_of(contract, since.field)
+    kind = column.type if column else "string"
 
     def key(text: str) -> Any:
         if kind in ("integer", "number"):

@@ -9,8 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from pipelines.contract import Contract
-from pipelines.gate.headers import match
-from pipelines.sources.fields import missing_fields, unknown_fields
+from pipelines.sources.fields import column_of, known_fields, missing_fields, unknown_fields
 from pipelines.sources.rest import documents
 from pipelines.sources.rest.answer import Answer, Page, Request, Unacceptable
 from pipelines.sources.rest.client import SHOWN, Client, Passing, Rejected
@@ -40,13 +39,13 @@ def plan_of(contract: Contract, state: dict[str, Any], options: Options, client:
     own = str(layer.plain("objectIdField") or next((name for name, kind in fields.items() if kind == "esriFieldTypeOID"), ""))
     if not own:
         raise Unacceptable.because("no_object_id", "Lớp dữ liệu không có mã đối tượng", "The layer has no object ids to read it by")
-    known = {name for name in fields if match(contract, [name]).columns}
+    known = known_fields(contract, fields)
     names = [name for name in fields if name in known or not _of_the_service(name, fields[name], own, options.ignore)]
-    shape = bool(match(contract, [_GEOMETRY]).columns) and layer.plain("geometryType") is not None
+    shape = column_of(contract, _GEOMETRY) is not None and layer.plain("geometryType") is not None
     if reasons := unknown_fields(contract, names) + missing_fields(contract, [*names, *([_GEOMETRY] if shape else [])]):
         raise Unacceptable(*reasons)
     size = min(options.paging.size or PAGE_SIZE, int(layer.plain("maxRecordCount") or PAGE_SIZE))
-    days = {name for name in names if _type_of(contract, name) == "date"}
+    days = {name for name in names if (column := column_of(contract, name)) and column.type == "date"}
     dates = {name for name, kind in fields.items() if kind == "esriFieldTypeDate"} & set(names)
     query = Request(f"{location}/query", {"where": f"({options.where})", "f": "geojson" if shape else "json"})
     start = query.having(
@@ -102,10 +101,6 @@ def _of_the_service(name: str, kind: str, own: str, ignored: frozenset[str]) -> 
         or kind in ("esriFieldTypeOID", "esriFieldTypeGlobalID", "esriFieldTypeGeometry")
         or name.lower().startswith(SHAPE_FIELDS)
     )
-
-
-def _type_of(contract: Contract, name: str) -> str:
-    return contract.by_name[next(iter(match(contract, [name]).columns))].type
 
 
 def _row(feature: Record, shape: bool) -> Record:

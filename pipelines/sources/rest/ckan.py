@@ -4,8 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipelines.contract import Contract
-from pipelines.gate.headers import match
-from pipelines.sources.fields import missing_fields, unknown_fields
+from pipelines.sources.fields import known_fields, missing_fields, unknown_fields
 from pipelines.sources.rest import documents
 from pipelines.sources.rest.answer import Answer, Page, Request, Unacceptable
 from pipelines.sources.rest.client import SHOWN, Client
@@ -31,7 +30,7 @@ def plan_of(contract: Contract, state: dict[str, Any], options: Options, client:
     if reasons := unknown_fields(contract, names) + missing_fields(contract, names):
         raise Unacceptable(*reasons)
     paging = Paging("offset", "offset", options.paging.size or PAGE_SIZE, "limit")
-    fields = Fields(lambda name: bool(match(contract, [name]).columns))
+    fields = Fields(lambda names: known_fields(contract, names))
 
     def read(answer: Answer) -> Page:
         found = _good(answer, client)

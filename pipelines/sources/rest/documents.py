@@ -1,5 +1,6 @@
 """JSON answers → pages. Records pass through as the service wrote them: a number keeps its digits, none is parsed on the way."""
 
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from typing import Any
 
@@ -18,25 +19,26 @@ _LINES = msgspec.json.Encoder()
 class Document:
     """A JSON document whose members are looked up by path, ``data.items``, without parsing what lies beside it.
 
-    Raises `Unacceptable` where the text is no JSON.
+    Raises `msgspec.DecodeError` where the text is no JSON; of a list, only when it is read.
     """
 
     def __init__(self, text: bytes) -> None:
         # Line breaks are never part of a JSON value: without them each record fits on a line.
-        self._root = Raw(text.translate(ONE_LINE))
-        self._members: dict[str, dict[str, Raw]] = {}
+        self._root = Raw(text.translate(ONE_LINE) if b"\n" in text or b"\r" in text else text)
+        self._objects: dict[str, dict[str, Raw]] = {}
+        self.members("")
+
+    def members(self, path: str) -> dict[str, Raw]:
+        """The members of the object there; of anything else, none."""
+        if path not in self._objects:
+            value = self.at(path)
+            self._objects[path] = _MEMBERS.decode(value) if value is not None and _starts(value, b"{") else {}
+        return self._objects[path]
 
     def at(self, path: str) -> Raw | None:
-        """The value there; None where there is none, or null."""
-        value: Raw | None = self._root
-        parent = ""
-        for name in filter(None, path.split(".")):
-            if value is None or not _starts(value, b"{"):
-                return None
-            if parent not in self._members:
-                self._members[parent] = _MEMBERS.decode(value)
-            value = self._members[parent].get(name)
-            parent += f".{name}"
+        """The value there, as written; None where there is none, or null."""
+        parent, _, name = path.rpartition(".")
+        value = self.members(parent).get(name) if path else self._root
         return None if value is None or _is_null(value) else value
 
     def plain(self, path: str) -> Any:
@@ -44,23 +46,18 @@ class Document:
         value = self.at(path)
         return None if value is None else msgspec.json.decode(value)
 
-    def names(self, path: str) -> list[str]:
-        """Members of the object there."""
-        value = self.at(path)
-        return list(_MEMBERS.decode(value)) if value is not None and _starts(value, b"{") else []
-
 
 def document(answer: Answer) -> Document:
     """The answer as a JSON document, in UTF-8 whatever it came in."""
     try:
-        text = answer.body.decode(charset(answer) or "utf-8-sig")
-        found = Document(text.removeprefix("\ufeff").encode())
-        found.names("")
-    except (UnicodeDecodeError, LookupError) as error:
+        named = charset(answer)
+        text = answer.body.decode(named or "utf-8")  # also finds out whether it is
+        return Document(text.removeprefix("\ufeff").encode() if named else answer.body.removeprefix(BOM_UTF8))
+    except UnicodeDecodeError as error:
+        # Its own text quotes the bytes.
+        raise unreadable("JSON", f"byte {error.start} is not {error.encoding}") from None
+    except (LookupError, msgspec.DecodeError) as error:
         raise unreadable("JSON", str(error)) from error
-    except msgspec.DecodeError as error:
-        raise unreadable("JSON", str(error)) from error
-    return found
 
 
 def charset(answer: Answer) -> str:
@@ -77,18 +74,17 @@ def unreadable(format_: str, why: str) -> Unacceptable:
 def embedded(found: Document, path: str) -> Document:
     """The document that stands as text inside another."""
     try:
-        inner = Document(str(found.plain(path)).encode())
-        inner.names("")
+        return Document(str(found.plain(path) or "null").encode())
     except msgspec.DecodeError as error:
         raise unreadable("JSON", str(error)) from error
-    return inner
 
 
 def records_at(found: Document, path: str) -> list[Record]:
     """The records there; one object counts as one, null as none. Raises `Unacceptable` where there are none to be."""
     value = found.at(path)
-    if value is None and path and path.rpartition(".")[2] not in found.names(path.rpartition(".")[0]):
-        lists = [name for name in found.names("") if _starts(found.at(name) or Raw(b"0"), b"[")]
+    parent, _, name = path.rpartition(".")
+    if value is None and path and name not in found.members(parent):
+        lists = [name for name, member in found.members("").items() if _starts(member, b"[")]
         hint = (f"; có phải {lists[0]}?", f"; is it `{lists[0]}`?") if lists else ("", "")
         raise Unacceptable.because(
             "no_records", f"Không thấy danh sách bản ghi ở «{path}»{hint[0]}", f"There are no records at `{path}`{hint[1]}"
@@ -116,18 +112,17 @@ def without(records: list[Record], ignored: frozenset[str]) -> list[Record]:
 class Fields:
     """Which columns the records' fields become: an object's members become columns of their own, ``outer_inner``.
 
-    ``known`` tells whether the contract has a column for a name as it is (a geometry, say, is not taken apart).
+    ``known`` tells for which names the contract has a column as they are (a geometry, say, is not taken apart).
     """
 
-    def __init__(self, known: Callable[[str], bool]) -> None:
+    def __init__(self, known: Callable[[set[str]], set[str]]) -> None:
         self._known = known
         self._seen: dict[str, frozenset[str]] = {}
 
     def of(self, records: list[Record]) -> frozenset[str]:
-        for name in set().union(*records) - self._seen.keys():
-            if self._known(name):
-                self._seen[name] = frozenset({name})
-                continue
+        if new := set().union(*records) - self._seen.keys():
+            self._seen |= {name: frozenset({name}) for name in self._known(new)}
+        for name in new - self._seen.keys():
             value = next((record[name] for record in records if name in record and not _is_null(record[name])), None)
             if value is not None:  # a field without a value yet is judged when it has one
                 inner = _MEMBERS.decode(value) if _starts(value, b"{") else None

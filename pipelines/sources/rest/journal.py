@@ -93,8 +93,8 @@ class Journal:
             rows.write(page.content)
         self._hash.update(page.content)
         line = {
-            "asked": mark(request),
-            "content": _digest(page.content) if page.rows else None,
+            "asked": request.mark,
+            "content": page.mark,
             "rows": page.rows,
             "bytes": position.bytes + len(page.content),
             "hash": self._hash.hexdigest(),
@@ -150,20 +150,6 @@ class Journal:
         kept = "".join(json.dumps(line) + "\n" for line in [identity, *lines])
         self._lines.write_text(kept, encoding="utf-8")
         return position
-
-
-def mark(request: Request) -> str:
-    """A short sign by which a request is known again."""
-    return _digest(json.dumps(asdict(request), sort_keys=True).encode())
-
-
-def content_mark(page: Page) -> str:
-    """A short sign by which a page's content is known again."""
-    return _digest(page.content)
-
-
-def _digest(text: bytes) -> str:
-    return hashlib.blake2b(text, digest_size=12).hexdigest()
 
 
 def _whole_lines(file: Path) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from pipelines.sources import Fetched, SourceUnavailable, Withheld
 from pipelines.sources.fields import missing_fields, unknown_fields
 from pipelines.sources.rest.answer import Answer, Page, Request, Unacceptable
 from pipelines.sources.rest.client import Client, Rejected
-from pipelines.sources.rest.journal import Journal, Position, content_mark, mark
+from pipelines.sources.rest.journal import Journal, Position
 from pipelines.sources.rest.options import Limits
 
 SYNTHETIC_HEADER = "X-Kho-Synthetic"
@@ -61,7 +61,7 @@ def pull(contract: Contract, state: dict[str, Any], staging: Path, client: Clien
 
     A pull that breaks off raises `SourceUnavailable`, and the next one goes on where it was.
     """
-    of = hashlib.sha256(json.dumps([contract.id, mark(plan.start), plan.identity], sort_keys=True).encode()).hexdigest()
+    of = hashlib.sha256(json.dumps([contract.id, plan.start.mark, plan.identity], sort_keys=True).encode()).hexdigest()
     name = f"{contract.table}{f' since {plan.since}' if plan.since else ''}{plan.suffix}"
     with Journal(staging / f"{contract.id.replace('/', '.')}.pull", of) as journal:
         try:
@@ -116,11 +116,11 @@ def _read(
         if not answer.changed:
             return None
         page = plan.read(answer)
-        _check(contract, plan, position, request, page)
+        _check(contract, plan, position, page)
         if plan.conditional:
             kept |= {word: answer.headers[brought] for word, (brought, _) in CONDITIONS.items() if brought in answer.headers}
         follow = plan.follow(request, page, position.pages + 1, position.rows + page.rows)
-        if follow and mark(follow) in position.asked | {mark(request)}:
+        if follow and (follow.mark == request.mark or follow.mark in position.asked):
             raise Unacceptable.because("repeats", "Nguồn cứ trả lại cùng một trang", "The source leads back to a page that was read")
         position.synthetic |= answer.headers.get(SYNTHETIC_HEADER, "").lower() == "true"
         journal.note(position, request, page, follow, plan.later(position.newest, page.newest))
@@ -135,17 +135,18 @@ def _read(
     return position, kept
 
 
-def _check(contract: Contract, plan: Plan, position: Position, request: Request, page: Page) -> None:
+def _check(contract: Contract, plan: Plan, position: Position, page: Page) -> None:
     """What must hold of a page before its rows are taken."""
     if plan.steady and position.total is not None and page.total is not None and page.total != position.total:
         raise _Changed
-    if page.rows and content_mark(page) in position.seen:
+    if page.mark in position.seen:
         raise Unacceptable.because(
             "repeats",
             f"Trang {position.pages + 1} giống hệt một trang trước đó",
             f"Page {position.pages + 1} is the same as an earlier one",
         )
-    if reasons := unknown_fields(contract, sorted(page.fields - position.fields)):
+    new = page.fields - position.fields
+    if new and (reasons := unknown_fields(contract, sorted(new))):
         raise Unacceptable(*reasons)
 
 

@@ -204,6 +204,8 @@ def test_other_encodings_and_packed_answers_are_unpacked(puller: Puller) -> None
 def test_json_that_stands_as_text_inside_json(puller: Puller) -> None:
     with service(lambda asked: {"errorCode": 0, "data": json.dumps(rows_of(3))}) as at:
         assert puller.rows({"location": at.url, "records": "data"}) == rows_of(3)
+    with service(lambda asked: {"errorCode": 0, "data": ""}) as at:
+        assert puller.rules({"location": at.url, "records": "data"}) == [("empty", "")]
 
 
 def test_members_of_an_object_are_columns(puller: Puller) -> None:
