@@ -49,7 +49,7 @@ class Page:
     """The records of one answer, and what the answer says about the others."""
 
     rows: int
-    content: bytes
+    content: bytes = field(repr=False)
     """The records as they go into the delivery's file."""
     fields: frozenset[str]
     total: int | None = None
@@ -67,6 +67,17 @@ class Page:
         return hashlib.blake2b(self.content, digest_size=12).hexdigest() if self.rows else None
 
 
+@dataclass(frozen=True)
+class Form:
+    """How records become a file."""
+
+    suffix: str
+    head: bytes
+    between: bytes
+    """Between two pages."""
+    tail: bytes
+
+
 class Unacceptable(Exception):
     """The service answers, but with what cannot be taken. Ends as `Withheld`."""
 
@@ -77,3 +88,8 @@ class Unacceptable(Exception):
     @classmethod
     def because(cls, rule: str, vi: str, en: str, column: str = "") -> "Unacceptable":
         return cls(Reason(rule, column, 1, vi, en))
+
+
+def unreadable(format_: str, why: str) -> Unacceptable:
+    """Why comes from a parser and names a place in the text, not the text."""
+    return Unacceptable.because("unreadable", f"Dữ liệu nhận được không phải {format_}: {why}", f"The answer is not {format_}: {why}")

@@ -45,9 +45,7 @@ def plan_of(contract: Contract, state: dict[str, Any], options: Options, client:
         steady=paging.by in STEADY,
         conditional=single if options.conditional is None else options.conditional and options.since is None,
         later=lambda one, other: newest(value for value in (one, other) if value is not None),
-        head=xml_documents.HEAD if xml else b"",
-        tail=xml_documents.TAIL if xml else b"",
-        suffix=".xml" if xml else ".json",
+        form=xml_documents.FILE if xml else documents.FILE,
         since=since or "",
         identity={key: value for key, value in asdict(options).items() if key not in ("auth", "limits", "ignore")}
         | {"ignore": sorted(options.ignore)},

@@ -20,8 +20,6 @@ from pipelines.sources.rest.pull import Plan
 PAGE_SIZE = 2_000
 """What most services allow; each says its own limit as `maxRecordCount`."""
 BAD_TOKEN = (498, 499)
-ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
-"""Dates travel as milliseconds of UTC; a day of Viet Nam's calendar begins seven hours before it does there."""
 SHAPE_FIELDS = ("shape__", "shape_", "shape.", "st_area", "st_length", "st_perimeter")
 """Measures that the service computes of the geometry."""
 _GEOMETRY = "geometry"
@@ -45,6 +43,7 @@ def plan_of(contract: Contract, state: dict[str, Any], options: Options, client:
     if reasons := unknown_fields(contract, names) + missing_fields(contract, [*names, *([_GEOMETRY] if shape else [])]):
         raise Unacceptable(*reasons)
     size = min(options.paging.size or PAGE_SIZE, int(layer.plain("maxRecordCount") or PAGE_SIZE))
+    zone = ZoneInfo(options.timezone)
     days = {name for name in names if (column := column_of(contract, name)) and column.type == "date"}
     dates = {name for name, kind in fields.items() if kind == "esriFieldTypeDate"} & set(names)
     query = Request(f"{location}/query", {"where": f"({options.where})", "f": "geojson" if shape else "json"})
@@ -62,7 +61,7 @@ def plan_of(contract: Contract, state: dict[str, Any], options: Options, client:
         last = max((int(bytes(row[own])) for row in rows), default=None)
         records = [
             {
-                name: _moment(value, name in days) if name in dates else value
+                name: _moment(value, zone, name in days) if name in dates else value
                 for name, value in row.items()
                 if name in names or name == _GEOMETRY
             }
@@ -112,12 +111,12 @@ def _row(feature: Record, shape: bool) -> Record:
     return attributes
 
 
-def _moment(value: Raw, day: bool) -> Raw:
-    """Milliseconds of UTC as date or time of day in Viet Nam. What is no number already is a date in words."""
+def _moment(value: Raw, zone: ZoneInfo, day: bool) -> Raw:
+    """Milliseconds of UTC as a date or time there: a day in Viet Nam begins seven hours before it does in UTC. What is no number already is a date in words."""
     text = bytes(value)
     if not text.removeprefix(b"-").isdigit():
         return value
-    moment = datetime.fromtimestamp(int(text) / 1000, UTC).astimezone(ZONE)
+    moment = datetime.fromtimestamp(int(text) / 1000, UTC).astimezone(zone)
     return Raw(msgspec.json.encode(f"{moment:%Y-%m-%d}" if day else f"{moment:%Y-%m-%d %H:%M:%S}"))
 
 

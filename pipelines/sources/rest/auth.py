@@ -160,7 +160,7 @@ def proof_of(auth: Mapping[str, str], secrecy: Secrecy, post: Callable[[str, dic
         form |= {"client_id": auth["clientId"], "client_secret": text}
     else:
         headers["Authorization"] = _basic(quote(auth["clientId"], safe=""), quote(text, safe=""), secrecy)
-    return ClientCredentials(name, form, headers, secrecy, lambda form, headers: post(auth["tokenUrl"], form, headers))
+    return ClientCredentials(name, form, headers, secrecy, lambda form, headers: post(auth["endpoint"], form, headers))
 
 
 def _basic(user: str, password: str, secrecy: Secrecy) -> str:

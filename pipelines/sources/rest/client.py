@@ -9,10 +9,11 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 import msgspec
 import requests
 
+from pipelines.contract.service import LOOPBACK
 from pipelines.sources import SourceUnavailable
 from pipelines.sources.rest.answer import Answer, Request, Unacceptable
 from pipelines.sources.rest.auth import Secrecy, proof_of
-from pipelines.sources.rest.options import LOOPBACK, Options
+from pipelines.sources.rest.options import Options
 
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that may be gone at the next try."""

@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from pipelines.sources.rest.answer import Answer, Unacceptable
+from pipelines.sources.rest import xml_documents
+from pipelines.sources.rest.answer import Answer, Form, Unacceptable, unreadable
 
 Record = dict[str, Raw]
+FILE = Form(".json", b"[\n", b",\n", b"\n]\n")
 ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Record])
@@ -66,11 +68,6 @@ def charset(answer: Answer) -> str:
     return "" if named in ("utf-8", "utf8") else named
 
 
-def unreadable(format_: str, why: str) -> Unacceptable:
-    """Why comes from a parser and names a place in the text, not the text."""
-    return Unacceptable.because("unreadable", f"Dữ liệu nhận được không phải {format_}: {why}", f"The answer is not {format_}: {why}")
-
-
 def embedded(found: Document, path: str) -> Document:
     """The document that stands as text inside another."""
     try:
@@ -110,29 +107,40 @@ def without(records: list[Record], ignored: frozenset[str]) -> list[Record]:
 
 
 class Fields:
-    """Which columns the records' fields become: an object's members become columns of their own, ``outer_inner``.
+    """Which columns the records' fields become when the gate reads them: an object's members, and the elements of XML that stands
+    as text in a field, become columns of their own, ``outer_inner``, or ``inner`` where only that is known.
 
-    ``known`` tells for which names the contract has a column as they are (a geometry, say, is not taken apart).
+    ``known`` tells for which names the contract has a column.
     """
 
     def __init__(self, known: Callable[[set[str]], set[str]]) -> None:
         self._known = known
-        self._seen: dict[str, frozenset[str]] = {}
+        self._seen: dict[str, set[str]] = {}
 
     def of(self, records: list[Record]) -> frozenset[str]:
         if new := set().union(*records) - self._seen.keys():
-            self._seen |= {name: frozenset({name}) for name in self._known(new)}
+            self._seen |= {name: {name} for name in self._known(new)}
         for name in new - self._seen.keys():
             value = next((record[name] for record in records if name in record and not _is_null(record[name])), None)
             if value is not None:  # a field without a value yet is judged when it has one
-                inner = _MEMBERS.decode(value) if _starts(value, b"{") else None
-                self._seen[name] = frozenset({name} if inner is None else {f"{name}_{member}" for member in inner})
+                self._seen[name] = self._inside(name, value)
         return frozenset().union(*self._seen.values())
+
+    def _inside(self, name: str, value: Raw) -> set[str]:
+        if _starts(value, b"{"):
+            members = set(_MEMBERS.decode(value))
+        elif _starts(value, b'"<') and (elements := xml_documents.fields_of(msgspec.json.decode(value))):
+            members = set(elements)
+        else:
+            return {name}
+        joined = {f"{name}_{member}": member for member in members}
+        known = self._known(set(joined) | members)
+        return {member if outer not in known and member in known else outer for outer, member in joined.items()}
 
 
 def lines(records: list[Record]) -> bytes:
-    """The records, one to a line."""
-    return _LINES.encode_lines(records)
+    """The records as members of a list, one to a line."""
+    return _LINES.encode_lines(records).removesuffix(b"\n").replace(b"\n", b",\n")
 
 
 def values(records: list[Record], name: str) -> list[Any]:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from pipelines.sources import SourceUnavailable
-from pipelines.sources.rest.answer import Page, Request
+from pipelines.sources.rest.answer import Form, Page, Request
 
 GOOD_FOR_SECONDS = 24 * 3600
 """Older progress is dropped: half of a pull should not be of yesterday."""
@@ -59,8 +59,8 @@ class Journal:
     any request noted: the journal is a plain file.
     """
 
-    def __init__(self, folder: Path, identity: str) -> None:
-        self._folder, self._identity = folder, identity
+    def __init__(self, folder: Path, identity: str, form: Form) -> None:
+        self._folder, self._identity, self._form = folder, identity, form
         self._rows, self._lines = folder / "rows.part", folder / "progress.jsonl"
 
     def __enter__(self) -> "Journal":
@@ -82,21 +82,22 @@ class Journal:
 
     def begin(self, start: Request) -> Position:
         """Drop what has come and begin."""
-        self._rows.write_bytes(b"")
+        self._rows.write_bytes(self._form.head)
         self._lines.write_text(json.dumps({"of": self._identity}) + "\n", encoding="utf-8")
-        self._hash = hashlib.blake2b(digest_size=16)
-        return Position(start)
+        self._hash = hashlib.blake2b(self._form.head, digest_size=16)
+        return Position(start, bytes=len(self._form.head))
 
     def note(self, position: Position, request: Request, page: Page, follow: Request | None, newest: str | None) -> None:
         """Write a page's rows, then the line that says so."""
+        content = self._form.between + page.content if position.rows and page.rows else page.content
         with self._rows.open("ab") as rows:
-            rows.write(page.content)
-        self._hash.update(page.content)
+            rows.write(content)
+        self._hash.update(content)
         line = {
             "asked": request.mark,
             "content": page.mark,
             "rows": page.rows,
-            "bytes": position.bytes + len(page.content),
+            "bytes": position.bytes + len(content),
             "hash": self._hash.hexdigest(),
             "total": page.total,
             "newest": newest,
@@ -109,19 +110,13 @@ class Journal:
         position.advance(line)
 
     @contextmanager
-    def finished(self, name: str, head: bytes, tail: bytes) -> Iterator[Path]:
-        """The whole file under ``name``, with what belongs around the rows; gone afterwards, and the progress with it."""
+    def finished(self, name: str) -> Iterator[Path]:
+        """The whole file under ``name`` and its suffix; gone afterwards, and the progress with it."""
         self._lines.unlink()
-        file = self._folder / name
-        if head:
-            with file.open("wb") as target, self._rows.open("rb") as rows:
-                target.write(head)
-                shutil.copyfileobj(rows, target, CHUNK)
-                target.write(tail)
-        else:
-            self._rows.replace(file)
+        with self._rows.open("ab") as rows:
+            rows.write(self._form.tail)
         try:
-            yield file
+            yield self._rows.replace(self._folder / f"{name}{self._form.suffix}")
         finally:
             self.drop()
 
@@ -133,12 +128,15 @@ class Journal:
         """The progress noted, where it is of the same pull, recent, and the rows are all there."""
         if not self._lines.exists() or not self._rows.exists() or time.time() - self._lines.stat().st_mtime > GOOD_FOR_SECONDS:
             return None
-        identity, *lines = _whole_lines(self._lines)
+        try:
+            identity, *lines = _whole_lines(self._lines)
+            position = Position(start)
+            for line in lines:
+                position.advance(line)
+        except (ValueError, KeyError, TypeError):
+            return None  # written by another version, or by nobody
         if identity != {"of": self._identity} or not lines:
             return None
-        position = Position(start)
-        for line in lines:
-            position.advance(line)
         self._hash = hashlib.blake2b(digest_size=16)
         with self._rows.open("r+b") as rows:
             for size in _steps(position.bytes):
@@ -147,7 +145,7 @@ class Journal:
                 return None  # the machine went down before the rows reached the disk
             rows.truncate(position.bytes)
         # A line cut off in the middle goes, so that the next one does not continue it.
-        kept = "".join(json.dumps(line) + "\n" for line in [identity, *lines])
+        kept = "".join(json.dumps(line) + "\n" for line in (identity, *lines))
         self._lines.write_text(kept, encoding="utf-8")
         return position
 

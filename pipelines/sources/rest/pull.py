@@ -10,7 +10,8 @@ from typing import Any
 from pipelines.contract import Contract
 from pipelines.sources import Fetched, SourceUnavailable, Withheld
 from pipelines.sources.fields import missing_fields, unknown_fields
-from pipelines.sources.rest.answer import Answer, Page, Request, Unacceptable
+from pipelines.sources.rest import documents
+from pipelines.sources.rest.answer import Answer, Form, Page, Request, Unacceptable
 from pipelines.sources.rest.client import Client, Rejected
 from pipelines.sources.rest.journal import Journal, Position
 from pipelines.sources.rest.options import Limits
@@ -45,9 +46,7 @@ class Plan:
     """Asks how many records there are, where pages do not say it."""
     later: Callable[[str | None, str | None], str | None] = lambda one, other: None
     """The greater of two values of the field that later pulls start from."""
-    head: bytes = b""
-    tail: bytes = b""
-    suffix: str = ".json"
+    form: Form = documents.FILE
     since: str = ""
     """What this pull starts from, for its name."""
     kept: dict[str, Any] = field(default_factory=dict)
@@ -62,8 +61,8 @@ def pull(contract: Contract, state: dict[str, Any], staging: Path, client: Clien
     A pull that breaks off raises `SourceUnavailable`, and the next one goes on where it was.
     """
     of = hashlib.sha256(json.dumps([contract.id, plan.start.mark, plan.identity], sort_keys=True).encode()).hexdigest()
-    name = f"{contract.table}{f' since {plan.since}' if plan.since else ''}{plan.suffix}"
-    with Journal(staging / f"{contract.id.replace('/', '.')}.pull", of) as journal:
+    name = f"{contract.table}{f' since {plan.since}' if plan.since else ''}{plan.form.suffix}"
+    with Journal(staging / f"{contract.id.replace('/', '.')}.pull", of, plan.form) as journal:
         try:
             found = _read_all(contract, state, client, plan, journal, of)
         except Unacceptable as error:
@@ -80,7 +79,7 @@ def pull(contract: Contract, state: dict[str, Any], staging: Path, client: Clien
                 yield Withheld(name, Unacceptable.because("empty", "Nguồn không có bản ghi nào", "The source has no records").reasons)
             return
         kept |= {"cursor": position.newest} if position.newest is not None else {}
-        with journal.finished(f"{contract.table}{plan.suffix}", plan.head, plan.tail) as file:
+        with journal.finished(contract.table) as file:
             yield Fetched(file, name, kept, position.synthetic)
 
 

@@ -2,12 +2,9 @@
 
 from lxml import etree
 
-from pipelines.sources.rest.answer import Unacceptable
-from pipelines.sources.rest.documents import unreadable
+from pipelines.sources.rest.answer import Form, Unacceptable, unreadable
 
-HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n<rows>\n'
-TAIL = b"</rows>\n"
-"""What stands around the records in the delivery's file."""
+FILE = Form(".xml", b'<?xml version="1.0" encoding="UTF-8"?>\n<rows>\n', b"\n", b"\n</rows>\n")
 
 
 def root_of(text: bytes) -> etree._Element:
@@ -73,4 +70,12 @@ def names_of(records: list[etree._Element]) -> frozenset[str]:
 
 def lines(records: list[etree._Element]) -> bytes:
     """The records, one after another."""
-    return b"".join(etree.tostring(record, encoding="utf-8", with_tail=False) + b"\n" for record in records)
+    return b"\n".join(etree.tostring(record, encoding="utf-8", with_tail=False) for record in records)
+
+
+def fields_of(text: str) -> frozenset[str]:
+    """The fields of the one record that ``text`` is; none where it is no XML."""
+    try:
+        return names_of([root_of(text.encode())])
+    except Unacceptable:
+        return frozenset()

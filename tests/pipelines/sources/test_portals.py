@@ -169,5 +169,5 @@ def test_an_arcgis_pull_goes_on_where_it_was(puller: Puller) -> None:
         broken[0] = False
         before = len(at.asked)
         found = puller.pull(arcgis(at, retries=0), kind="arcgis")
-        assert isinstance(found, Fetched) and len(puller.text.splitlines()) == 25
+        assert isinstance(found, Fetched) and len(json.loads(puller.text)) == 25
         assert "FID > 28" in at.asked[before + 1].query["where"]

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.contract import Contract, load_register
+from pipelines.contract.service import service_faults
 from pipelines.sources import Fetched, SourceUnavailable, Withheld
-from pipelines.sources.rest import client, faults, fetch
+from pipelines.sources.rest import client, fetch, probe
 from pipelines.sources.rest.answer import Page, Request
 from pipelines.sources.rest.options import Paging
 from pipelines.sources.rest.paging import first, following
@@ -40,9 +41,13 @@ class Puller:
     file_name: str = ""
     text: str = ""
 
-    def pull(self, options: dict[str, Any], state: dict[str, Any] | None = None, kind: str = "api") -> Fetched | Withheld | None:
-        assert list(faults(kind, options)) == []
+    def at(self, options: dict[str, Any], kind: str = "api") -> None:
+        """Have the contract's source be this one."""
+        assert list(service_faults(kind, options)) == []
         object.__setattr__(self.contract, "source", SimpleNamespace(kind=kind, options=options))
+
+    def pull(self, options: dict[str, Any], state: dict[str, Any] | None = None, kind: str = "api") -> Fetched | Withheld | None:
+        self.at(options, kind)
         found = None
         for found in fetch(self.contract, state or {}, self.staging):
             if isinstance(found, Fetched):
@@ -53,7 +58,9 @@ class Puller:
         found = self.pull(options, state, kind)
         assert isinstance(found, Fetched), found
         assert found.file.suffix == ".json" and not found.file.exists()
-        return [json.loads(line) for line in self.text.splitlines()]
+        records: list[dict[str, Any]] = json.loads(self.text)
+        assert len(self.text.splitlines()) == len(records) + 2  # a record to a line
+        return records
 
     def rules(self, options: dict[str, Any], kind: str = "api") -> list[tuple[str, str]]:
         found = self.pull(options, kind=kind)
@@ -188,7 +195,7 @@ def test_numbers_keep_their_digits_and_records_their_line(puller: Puller) -> Non
     body = b'[\r\n {"ma": "A",\n "so": 12345678901234567890.10}, {"ma":"\\u0110\\n", "so": 1.50}\n]'
     with service(lambda asked: Reply(body, headers={"Content-Type": "application/json; charset=utf-8"})) as at:
         puller.rows({"location": at.url})
-        assert puller.text == '{"ma":"A","so":12345678901234567890.10}\n{"ma":"\\u0110\\n","so":1.50}\n'
+        assert puller.text == '[\n{"ma":"A","so":12345678901234567890.10},\n{"ma":"\\u0110\\n","so":1.50}\n]\n'
 
 
 def test_other_encodings_and_packed_answers_are_unpacked(puller: Puller) -> None:
@@ -208,11 +215,27 @@ def test_json_that_stands_as_text_inside_json(puller: Puller) -> None:
         assert puller.rules({"location": at.url, "records": "data"}) == [("empty", "")]
 
 
+def test_a_look_reads_one_page_and_says_what_is_there(puller: Puller) -> None:
+    with service(paged(rows_of(25))) as at:
+        puller.at(by_page(at))
+        assert probe(puller.contract) == "10 records on the first page of 25 in all"
+        assert len(at.asked) == 1
+    with service(lambda asked: [{"ma": "A", "fax": 1}]) as at:
+        puller.at({"location": at.url})
+        assert probe(puller.contract).endswith("not in the contract: fax")
+        puller.at({"location": at.url, "records": "data"})
+        assert "no records at `data`" in probe(puller.contract)
+    with pytest.raises(SourceUnavailable, match="tried 1 times"):
+        probe(puller.contract)
+
+
 def test_members_of_an_object_are_columns(puller: Puller) -> None:
     with service(lambda asked: [{"ma": "A", "dia_chi": None}, {"ma": "B", "dia_chi": {"xa": "27694"}}]) as at:
         assert len(puller.rows({"location": at.url})) == 2
-    with service(lambda asked: [{"ma": "A", "dia_chi": {"huyen": "794"}}]) as at:
-        assert puller.rules({"location": at.url}) == [("unknown_column", "dia_chi_huyen")]
+    with service(lambda asked: [{"tin": {"ma": "A"}, "xml": "<r><so>1</so></r>"}]) as at:
+        assert len(puller.rows({"location": at.url})) == 1
+    with service(lambda asked: [{"ma": "A", "dia_chi": {"huyen": "794"}, "xml": "<r><nam>1</nam></r>"}]) as at:
+        assert puller.rules({"location": at.url}) == [("unknown_column", "dia_chi_huyen"), ("unknown_column", "xml_nam")]
 
 
 XML = b"""<?xml version="1.0" encoding="UTF-8"?>
@@ -506,7 +529,7 @@ def test_oauth2_client_credentials(
     with service(tokens) as issuer, service(answer) as at:
         auth = {
             "type": "oauth2",
-            "tokenUrl": f"{issuer.url}/token",
+            "endpoint": f"{issuer.url}/token",
             "clientId": "kho",
             "secret": "LGSP",
             "scope": "doc",
@@ -516,7 +539,7 @@ def test_oauth2_client_credentials(
         assert len(given_out) == 2
     with service(lambda asked: Reply({"error": f"bad {TOKEN}"}, status=400)) as issuer, service(answer) as at:
         with pytest.raises(SourceUnavailable, match="its secret is not accepted") as caught:
-            puller.pull(by_page(at, auth={**auth, "tokenUrl": issuer.url}))
+            puller.pull(by_page(at, auth={**auth, "endpoint": issuer.url}))
         assert at.asked == []
         _hidden(str(caught.value))
     _hidden(caplog.text)
@@ -584,7 +607,7 @@ def test_a_cursor_goes_on_from_the_newest_record_with_an_overlap(puller: Puller)
         later = puller.pull(options, found.state)
         assert isinstance(later, Fetched) and later.name == "dot_giao since 28/06/2023.json"
         assert at.queries("tu_ngay") == [None, "28/06/2023"]
-        assert [json.loads(line)["ma"] for line in puller.text.splitlines()] == ["B", "C", "D"]
+        assert [record["ma"] for record in json.loads(puller.text)] == ["B", "C", "D"]
         stored.clear()
         assert puller.pull(options, found.state) is None
 

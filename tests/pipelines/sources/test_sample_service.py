@@ -94,11 +94,11 @@ def test_a_pull_brings_everything_once(folder: Path, warehouse: Warehouse, monke
         found = []
         for one in fetch(contract, state, warehouse.settings.staging):
             assert isinstance(one, Fetched) and one.synthetic
-            found.append((one, [json.loads(line) for line in one.file.read_text(encoding="utf-8").splitlines()]))
+            found.append((one, json.loads(one.file.read_bytes())))
         return found
 
     with running(folder) as url:
-        object.__setattr__(contract, "source", SimpleNamespace(kind="api", options={"location": f"{url}/api/{DATASET}", **OPTIONS}))
+        object.__setattr__(contract, "source", SimpleNamespace(kind="api", options={"location": f"{url}/api", "path": DATASET, **OPTIONS}))
         [(first, rows)] = pull({})
         assert rows == ROWS
         assert pull(first.state) == []
