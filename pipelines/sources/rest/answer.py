@@ -33,7 +33,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer, unpacked. ``changed`` is false where the service says that nothing is new (304)."""
+    """A whole answer, unpacked. ``changed`` is false where the service says that nothing is new (304); the body is empty where it has
+    nothing to say (204)."""
 
     url: str
     body: bytes
@@ -90,6 +91,10 @@ class Unacceptable(Exception):
         return cls(Reason(rule, column, 1, vi, en))
 
 
+class Unreadable(Unacceptable):
+    """The answer is not of its format: cut off on the way, perhaps."""
+
+
 def unreadable(format_: str, why: str) -> Unacceptable:
     """Why comes from a parser and names a place in the text, not the text."""
-    return Unacceptable.because("unreadable", f"Dữ liệu nhận được không phải {format_}: {why}", f"The answer is not {format_}: {why}")
+    return Unreadable.because("unreadable", f"Dữ liệu nhận được không phải {format_}: {why}", f"The answer is not {format_}: {why}")

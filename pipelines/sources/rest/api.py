@@ -56,42 +56,45 @@ def plan_of(contract: Contract, state: dict[str, Any], options: Options, client:
 def _reader(contract: Contract, options: Options, client: Client, newest: Newest) -> Callable[[Answer], Page]:
     """Answer → page, for the options' format."""
     fields = Fields(lambda names: known_fields(contract, names))
+    since = options.since.field if options.since else None
 
-    def page(told: Told, answer: Answer, rows: int, content: bytes, names: frozenset[str], top: str | None) -> Page:
+    def read(answer: Answer) -> Page:
+        document = _document(answer, options)
+        told = _told_by(document, answer)
+        _must_be_well(options.success, told, client)
+        values: Iterable[Any] = ()
+        if options.format == "json":
+            assert isinstance(document, Document)
+            records = documents.without(documents.records_at(document, options.records), options.ignore)
+            content, names = documents.lines(records), fields.of(records)
+            values = documents.values(records, since) if since else ()
+        else:
+            elements = xml_documents.without(_elements(document, options), options.ignore)
+            content, names = xml_documents.lines(elements), xml_documents.names_of(elements)
+            values = (xml_documents.text_at(element, since) for element in elements) if since else ()
         return Page(
-            rows=rows,
+            rows=len(records if options.format == "json" else elements),
             content=content,
             fields=names,
             total=_number(told(options.total)),
             next=_next(options, told, answer, client),
             more=_flag(told(options.paging.more)) if options.paging.more else None,
-            newest=top,
+            newest=newest(values),
         )
 
-    def of_json(answer: Answer) -> Page:
-        found = documents.document(answer)
-        told = _told_by(found, answer)
-        _must_be_well(options.success, told, client)
-        records = documents.without(documents.records_at(found, options.records), options.ignore)
-        top = newest(documents.values(records, options.since.field)) if options.since else None
-        return page(told, answer, len(records), documents.lines(records), fields.of(records), top)
+    return read
 
-    def of_xml(answer: Answer) -> Page:
-        if options.format == "xml":
-            root, path = xml_documents.root_of(answer.body), options.records
-            told = _told_by(root, answer)
-            _must_be_well(options.success, told, client)
-        else:
-            found = documents.document(answer)
-            told, path = _told_by(found, answer), options.elements
-            _must_be_well(options.success, told, client)
-            text = found.plain(options.records)
-            root = xml_documents.root_of(text.encode() if isinstance(text, str) else b"<none/>")
-        records = xml_documents.without(xml_documents.records_at(root, path), options.ignore)
-        top = newest(xml_documents.text_at(record, options.since.field) for record in records) if options.since else None
-        return page(told, answer, len(records), xml_documents.lines(records), xml_documents.names_of(records), top)
 
-    return of_json if options.format == "json" else of_xml
+def _document(answer: Answer, options: Options) -> Document | etree._Element:
+    return xml_documents.root_of(answer.body) if options.format == "xml" else documents.document(answer)
+
+
+def _elements(document: Document | etree._Element, options: Options) -> list[etree._Element]:
+    """The records of an XML answer, or of the XML that stands as text in a JSON answer; no text, no records."""
+    if not isinstance(document, Document):
+        return xml_documents.records_at(document, options.records)
+    text = document.plain(options.records)
+    return xml_documents.records_at(xml_documents.root_of(str(text).encode()), options.elements) if text else []
 
 
 def _told_by(found: Document | etree._Element, answer: Answer) -> Told:
@@ -112,8 +115,7 @@ def _checker(options: Options, client: Client) -> Callable[[Answer], None]:
         return lambda answer: None
 
     def check(answer: Answer) -> None:
-        found = xml_documents.root_of(answer.body) if options.format == "xml" else documents.document(answer)
-        told = _told_by(found, answer)
+        told = _told_by(_document(answer, options), answer)
         if (code := _text(told(success.field))) in success.retry:
             raise Passing(f"the service answers {success.field} {code}{_message(success, told, client)}")
 

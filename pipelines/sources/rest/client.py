@@ -8,6 +8,8 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import msgspec
 import requests
+from urllib3.exceptions import DecodeError, HTTPError, ProtocolError
+from urllib3.exceptions import TimeoutError as TimeoutError_
 
 from pipelines.contract.service import LOOPBACK
 from pipelines.sources import SourceUnavailable
@@ -85,7 +87,7 @@ class Client:
         for attempt in range(self._limits.retries + 1):
             try:
                 answer = self._once(request, conditions or {})
-                if answer.changed:
+                if answer.body:
                     check(answer)
                 return answer
             except Passing as trouble:
@@ -126,7 +128,7 @@ class Client:
                 if response.status_code == 304:
                     return Answer(url, b"", response.headers, changed=False)
                 body = self._body(response)
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             trouble = _trouble(error)
         if trouble:
             raise Passing(f"{_place(url)}: {trouble}")
@@ -141,15 +143,20 @@ class Client:
             raise Rejected(f"{_place(url)} answers {status}: {key}")
         if status in PASSING:
             raise Passing(f"{_place(url)} answers {status}", _wait(response))
+        if status == 204:
+            return Answer(url, b"", response.headers)
         if status != 200:
             raise Rejected(f"{_place(url)} answers {status}{self._complaint(response, body)}")
         if _is_web_page(response, body):
             raise Passing(f"{_place(url)} answers with a web page instead of data: is it down, or does it want a login?")
+        if not body:
+            raise Passing(f"{_place(url)} answers with nothing")
         return Answer(url, body, response.headers, next_link=response.links.get("next", {}).get("url"))
 
     def _body(self, response: requests.Response) -> bytes:
         parts, size, deadline = [], 0, time.monotonic() + SLOWEST * self._limits.timeout
-        for chunk in response.iter_content(CHUNK):
+        # `read1` gives what is there: a chunk asked for in full would wait for the last byte of it, however slowly they come.
+        while chunk := response.raw.read1(CHUNK, decode_content=True):
             parts.append(chunk)
             size += len(chunk)
             if size > self._limits.page_bytes:
@@ -159,7 +166,7 @@ class Client:
                     f"One page is larger than {self._limits.page_bytes} bytes (maxPageBytes)",
                 )
             if time.monotonic() > deadline:
-                raise requests.ReadTimeout
+                raise requests.Timeout
         return b"".join(parts)
 
     def _pace(self) -> None:
@@ -236,15 +243,16 @@ def _is_web_page(response: requests.Response, body: bytes) -> bool:
     )
 
 
-def _trouble(error: requests.RequestException) -> str:
+def _trouble(error: Exception) -> str:
     """What broke, in words of our own: the library's quote addresses."""
     for kind, words in (
         (requests.exceptions.ProxyError, "the proxy does not answer"),
         (requests.exceptions.SSLError, "its certificate is not trusted, or it speaks no TLS"),
         (requests.exceptions.ConnectTimeout, "does not answer"),
         (requests.exceptions.Timeout, "answers too slowly"),
-        (requests.exceptions.ContentDecodingError, "the answer is damaged"),
-        (requests.exceptions.ChunkedEncodingError, "the connection broke off"),
+        (TimeoutError_, "answers too slowly"),
+        (DecodeError, "the answer is damaged"),
+        (ProtocolError, "the connection broke off"),
         (requests.exceptions.ConnectionError, "cannot be reached, or the connection broke off"),
     ):
         if isinstance(error, kind):

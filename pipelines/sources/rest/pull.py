@@ -11,11 +11,12 @@ from pipelines.contract import Contract
 from pipelines.sources import Fetched, SourceUnavailable, Withheld
 from pipelines.sources.fields import missing_fields, unknown_fields
 from pipelines.sources.rest import documents
-from pipelines.sources.rest.answer import Answer, Form, Page, Request, Unacceptable
+from pipelines.sources.rest.answer import Answer, Form, Page, Request, Unacceptable, Unreadable
 from pipelines.sources.rest.client import Client, Rejected
 from pipelines.sources.rest.journal import Journal, Position
 from pipelines.sources.rest.options import Limits
 
+NOTHING = Page(0, b"", frozenset())
 SYNTHETIC_HEADER = "X-Kho-Synthetic"
 """A service that serves made-up records says so in this header."""
 CONDITIONS = {"etag": ("ETag", "If-None-Match"), "modified": ("Last-Modified", "If-Modified-Since")}
@@ -109,12 +110,10 @@ def _read(
     kept: dict[str, Any] = plan.kept | {"of": of}
     while request := position.next:
         asks = plan.conditional and position.pages == 0 and state.get("of") == of
-        answer = client.ask(
-            request, {sent: state[word] for word, (_, sent) in CONDITIONS.items() if word in state} if asks else None, plan.check
-        )
+        conditions = {sent: state[word] for word, (_, sent) in CONDITIONS.items() if word in state} if asks else {}
+        answer, page = _page(client, plan, request, conditions)
         if not answer.changed:
             return None
-        page = plan.read(answer)
         _check(contract, plan, position, page)
         if plan.conditional:
             kept |= {word: answer.headers[brought] for word, (brought, _) in CONDITIONS.items() if brought in answer.headers}
@@ -132,6 +131,18 @@ def _read(
     if reasons := missing_fields(contract, sorted(position.fields)) if position.rows else ():
         raise Unacceptable(*reasons)
     return position, kept
+
+
+def _page(client: Client, plan: Plan, request: Request, conditions: dict[str, str]) -> tuple[Answer, Page]:
+    """One page. An answer that cannot be read is asked for once more: it may have been cut off on the way."""
+    for last in (False, True):
+        try:
+            answer = client.ask(request, conditions, plan.check)
+            return answer, plan.read(answer) if answer.body else NOTHING
+        except Unreadable:
+            if last:
+                raise
+    raise AssertionError
 
 
 def _check(contract: Contract, plan: Plan, position: Position, page: Page) -> None:

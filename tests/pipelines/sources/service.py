@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+import trustme
 
 
 @dataclass
@@ -36,6 +39,9 @@ class Reply:
     cut_after: int | None = None
     """Close the connection after so many bytes of the body."""
     packed: bool = False
+    stalls: bool = False
+    """Send nothing more after the head, or ``drips``: a byte now and then, without end."""
+    drips: bool = False
 
 
 @dataclass
@@ -48,9 +54,10 @@ class Service:
 
 
 @contextmanager
-def service(answer: Callable[[Asked], Any]) -> Iterator[Service]:
-    """``answer`` returns a `Reply`, or a body: bytes as they are, anything else as JSON."""
+def service(answer: Callable[[Asked], Any], certificate: trustme.LeafCert | None = None) -> Iterator[Service]:
+    """``answer`` returns a `Reply`, or a body: bytes as they are, anything else as JSON. With a certificate, by HTTPS."""
     asked: list[Asked] = []
+    gone = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -72,6 +79,10 @@ def service(answer: Callable[[Asked], Any]) -> Iterator[Service]:
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
+            for byte in content if reply.stalls else b"":
+                if gone.wait(0.02) or (not reply.drips and gone.wait()):
+                    return
+                self.wfile.write(bytes([byte]))
             self.wfile.write(content if reply.cut_after is None else content[: reply.cut_after])
             if reply.cut_after is not None:
                 self.close_connection = True
@@ -83,9 +94,15 @@ def service(answer: Callable[[Asked], Any]) -> Iterator[Service]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    server.handle_error = lambda *_: None  # type: ignore[method-assign] # a client that hangs up is what some tests are about
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate.configure_cert(context)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:
-        yield Service(f"http://127.0.0.1:{server.server_port}", asked)
+        yield Service(f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}", asked)
     finally:
+        gone.set()
         server.shutdown()
         server.server_close()

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+import trustme
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.contract import Contract, load_register
@@ -59,7 +60,7 @@ class Puller:
         assert isinstance(found, Fetched), found
         assert found.file.suffix == ".json" and not found.file.exists()
         records: list[dict[str, Any]] = json.loads(self.text)
-        assert len(self.text.splitlines()) == len(records) + 2  # a record to a line
+        assert self.text.count("\n") == len(records) + 2  # a record to a line
         return records
 
     def rules(self, options: dict[str, Any], kind: str = "api") -> list[tuple[str, str]]:
@@ -206,6 +207,26 @@ def test_other_encodings_and_packed_answers_are_unpacked(puller: Puller) -> None
         assert puller.rows({"location": at.url}) == [{"ma": "Đường"}]
     with service(lambda asked: b"\xef\xbb\xbf" + text.encode()) as at:
         assert puller.rows({"location": at.url}) == [{"ma": "Đường"}]
+
+
+RECORDS = st.lists(
+    st.fixed_dictionaries(
+        {"ma": st.text()},
+        optional={
+            "so": st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.none(),
+            "dia_chi_xa": st.lists(st.text()) | st.text(),
+        },
+    ),
+    min_size=1,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@given(records=RECORDS, indent=st.none() | st.integers(0, 2), ascii_=st.booleans())
+def test_any_records_come_as_they_are(puller: Puller, records: list[dict[str, Any]], indent: int | None, ascii_: bool) -> None:
+    body = json.dumps({"data": records}, indent=indent, ensure_ascii=ascii_).encode("utf-8", "surrogatepass")
+    with service(lambda asked: body) as at:
+        assert puller.rows({"location": at.url, "records": "data"}) == records
 
 
 def test_json_that_stands_as_text_inside_json(puller: Puller) -> None:
@@ -382,6 +403,39 @@ def test_trouble_of_the_moment_is_waited_out(puller: Puller, pauses: list[float]
     with service(failing(2, reply)) as at:
         assert puller.rows({"location": at.url}) == rows_of(3)
         assert pauses == slept
+
+
+def test_an_answer_that_cannot_be_read_is_asked_for_once_more(puller: Puller) -> None:
+    with service(failing(1, Reply(b'[{"ma": "A"}, {"m'))) as at:
+        assert puller.rows({"location": at.url}) == rows_of(3)
+    with service(failing(9, Reply(b'[{"ma": "A"}, {"m'))) as at:
+        assert puller.rules({"location": at.url}) == [("unreadable", "")]
+        assert len(at.asked) == 2
+
+
+def test_no_content_is_an_empty_page_and_nothing_at_all_is_trouble(puller: Puller, pauses: list[float]) -> None:
+    with service(lambda asked: rows_of(2) if asked.query["page"] == "1" else Reply(status=204)) as at:
+        assert puller.rows({"location": at.url, "paging": {"by": "page", "param": "page"}}) == rows_of(2)
+    with service(lambda asked: b"") as at, pytest.raises(SourceUnavailable, match="answers with nothing"):
+        puller.pull({"location": at.url})
+
+
+@pytest.mark.parametrize("drips", [False, True])
+def test_a_service_that_stalls_is_given_up(puller: Puller, drips: bool) -> None:
+    slow = Reply(b"[" + b" " * 1000, stalls=True, drips=drips)
+    with service(lambda asked: slow) as at, pytest.raises(SourceUnavailable, match="answers too slowly"):
+        puller.pull({"location": at.url, "timeout": 0.05, "retries": 0})
+
+
+def test_a_certificate_that_nobody_vouches_for_is_not_trusted(puller: Puller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    with service(lambda asked: rows_of(1), certificate=authority.issue_cert("127.0.0.1")) as at:
+        with pytest.raises(SourceUnavailable, match="certificate is not trusted"):
+            puller.pull({"location": at.url, "retries": 0})
+        assert at.asked == []
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "authority.pem"))
+        assert puller.rows({"location": at.url}) == rows_of(1)
 
 
 def test_a_pause_is_also_asked_for_by_date_but_not_without_end(puller: Puller, pauses: list[float]) -> None:
