@@ -2,8 +2,8 @@
 
     python -m pipelines.sample_service --folder var/samples --port 8090
 
-serves each file ``<domain>/<dataset>.ndjson`` below the folder at ``/api/<domain>/<dataset>?page=1&size=1000``, to whoever shows the
-bearer token, which is the secret ``SAMPLES``. A module of its own, away from `pipelines.samples`, so that it starts at once.
+serves each file ``<domain>/<dataset>/<dataset>.synthetic.json`` below the folder, as `kho samples` writes them, at
+``/api/<domain>/<dataset>?page=1&size=1000``, to whoever shows the bearer token, which is the secret ``SAMPLES``. A module of its own, away from `pipelines.samples`, so that it starts at once.
 """
 
 import argparse
@@ -25,7 +25,6 @@ from urllib.parse import parse_qs, urlsplit
 from pipelines.sources.secrets import Secret, secret
 
 TOKEN = "SAMPLES"  # noqa: S105 (the secret's name)
-SUFFIX = ".ndjson"
 PAGE_SIZE, LARGEST_PAGE = 1_000, 10_000
 NOTE = "Dữ liệu giả lập, không phải số liệu thật / Synthetic records, not real data"
 ADDRESS = re.compile(r"/api/([a-z0-9-]+)/([a-z0-9-]+)")
@@ -33,11 +32,12 @@ ADDRESS = re.compile(r"/api/([a-z0-9-]+)/([a-z0-9-]+)")
 
 @dataclass(frozen=True)
 class Records:
-    """One file of records, a record to a line. Holds where lines start, not what they say."""
+    """One file: a JSON list with a record to a line. Holds where the records start, not what they say."""
 
     file: Path
     version: str
     starts: "array[int]"
+    """In the file, one for each record and one for the list's end."""
 
     @property
     def total(self) -> int:
@@ -49,7 +49,7 @@ class Records:
         last = min(first + size, self.total)
         with self.file.open("rb") as lines:
             lines.seek(self.starts[first])
-            return lines.read(self.starts[last] - self.starts[first]).rstrip(b"\n").replace(b"\n", b",")
+            return lines.read(self.starts[last] - self.starts[first]).strip(b", \t\n").replace(b"\n\t", b"")
 
 
 class Shelf:
@@ -62,7 +62,7 @@ class Shelf:
 
     def find(self, dataset: str) -> Records | None:
         """The dataset's records; None where there are none. The name was checked by `ADDRESS`."""
-        file = self._folder / f"{dataset}{SUFFIX}"
+        file = self._folder / dataset / f"{dataset.rpartition('/')[2]}.synthetic.json"
         try:
             facts = file.stat()
         except FileNotFoundError:
@@ -70,12 +70,18 @@ class Shelf:
         version = f"{facts.st_mtime_ns:x}-{facts.st_size:x}"
         with self._lock:
             if dataset not in self._known or self._known[dataset].version != version:
-                starts = array("Q", [0])
-                with file.open("rb") as lines:
-                    for line in lines:
-                        starts.append(starts[-1] + len(line))
-                self._known[dataset] = Records(file, version, starts)
+                self._known[dataset] = Records(file, version, _starts(file))
             return self._known[dataset]
+
+
+def _starts(file: Path) -> "array[int]":
+    starts, place = array("Q"), 0
+    with file.open("rb") as lines:
+        for line in lines:
+            if line.lstrip().startswith((b"{", b"]")):
+                starts.append(place)
+            place += len(line)
+    return starts
 
 
 class Handler(BaseHTTPRequestHandler):

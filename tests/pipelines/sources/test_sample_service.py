@@ -15,6 +15,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import duckdb
+import pyarrow as pa
 import pytest
 
 from pipelines.contract import load_register
@@ -22,6 +24,7 @@ from pipelines.sample_service import service
 from pipelines.sources import Fetched
 from pipelines.sources.rest import fetch
 from pipelines.sources.secrets import Secret
+from pipelines.sql import literal
 from tests.warehouse import Warehouse
 
 DATASET = "ho-tich/to-cong-tac"
@@ -50,9 +53,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def write(folder: Path, rows: list[dict[str, Any]]) -> None:
-    file = folder / f"{DATASET}.ndjson"
+    file = folder / DATASET / "to-cong-tac.synthetic.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    with duckdb.connect() as connection:
+        connection.from_arrow(pa.Table.from_pylist(rows)).create("rows")
+        connection.execute(f"COPY rows TO {literal(file)} (FORMAT json, ARRAY true)")
 
 
 def get(address: str, token: str = "mo-ra", **headers: str) -> Any:
@@ -80,7 +85,7 @@ def test_a_page_says_that_it_is_synthetic(folder: Path) -> None:
     ],
 )
 def test_what_it_does_not_serve(folder: Path, address: str, token: str, status: int) -> None:
-    (folder.parent / "secrets.ndjson").write_text("{}\n", encoding="utf-8")
+    (folder.parent / "secrets.synthetic.json").write_text("[]\n", encoding="utf-8")
     with running(folder) as url, pytest.raises(urllib.error.HTTPError) as caught:
         get(url + address, token)
     assert caught.value.code == status
