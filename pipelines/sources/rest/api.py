@@ -46,7 +46,7 @@ def plan_of(contract: Contract, state: dict[str, Any], options: Options, client:
         conditional=single if options.conditional is None else options.conditional and options.since is None,
         later=lambda one, other: newest(value for value in (one, other) if value is not None),
         form=xml_documents.FILE if xml else documents.FILE,
-        since=((since and state.get("cursor")) or since or "").replace("/", "-"),
+        since=(since or "").replace("/", "-"),
         identity={key: value for key, value in asdict(options).items() if key not in ("auth", "limits", "ignore")}
         | {"ignore": sorted(options.ignore)},
         kept={"cursor_of": _cursor_of(options.since)} if options.since else {},

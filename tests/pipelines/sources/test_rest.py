@@ -659,7 +659,7 @@ def test_a_cursor_goes_on_from_the_newest_record_with_an_overlap(puller: Puller)
         assert isinstance(found, Fetched) and found.state["cursor"] == "2023-06-30" and found.name == "dot_giao.json"
         stored.append({"ma": "D", "ngay": "2023-06-29"})
         later = puller.pull(options, found.state)
-        assert isinstance(later, Fetched) and later.name == "dot_giao since 2023-06-30.json"
+        assert isinstance(later, Fetched) and later.name == "dot_giao since 28-06-2023.json"
         assert at.queries("tu_ngay") == [None, "28/06/2023"]
         assert [record["ma"] for record in json.loads(puller.text)] == ["B", "C", "D"]
         stored.clear()
