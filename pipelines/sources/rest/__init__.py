@@ -29,7 +29,8 @@ PLANS: dict[str, Callable[[Contract, dict[str, Any], Options, Client], Plan]] = 
 
 def fetch(contract: Contract, state: dict[str, Any], staging: Path) -> Iterator[Fetched | Withheld]:
     """Pull what the service of the contract's source has that is new. See `pipelines.sources.Fetch`."""
-    source = contract.source  # type: ignore[attr-defined]
+    source = contract.source
+    assert source
     options = options_of(source.kind, source.options)
     with Client(options) as client:
         try:
@@ -42,7 +43,8 @@ def fetch(contract: Contract, state: dict[str, Any], staging: Path) -> Iterator[
 
 def probe(contract: Contract) -> str:
     """Ask for the first page, once, and say in a line what came. Raises `SourceUnavailable`."""
-    source = contract.source  # type: ignore[attr-defined]
+    source = contract.source
+    assert source
     options = options_of(source.kind, {**source.options, "retries": 0})
     with Client(options) as client:
         try:
