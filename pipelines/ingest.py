@@ -84,7 +84,7 @@ def _pull(store: Store, contract: Contract, timezone: str, run_id: str) -> list[
         for offer in fetcher(place.kind)(place.contract, state, store.settings.staging):
             outcome = _offered(store, contract, offer, place, run_id)
             outcomes += [outcome] if outcome else []
-            if isinstance(offer, Withheld) or (not offer.final and outcome and outcome.verdict == "refused"):
+            if isinstance(offer, Withheld) or (not offer.judged_once and outcome and outcome.verdict == "refused"):
                 break  # what follows would start from a state that was never reached
     except (SourceUnavailable, MissingSecret) as error:
         if before is None or before.trouble != str(error):
@@ -107,7 +107,7 @@ def _offered(store: Store, contract: Contract, offer: Fetched | Withheld, place:
             offer.file.unlink(missing_ok=True)
         name = offer.name if not (offer.synthetic or place.synthetic) else _marked(offer.name)
         arrival = Arrival(
-            kept, name, sha, now(), decisions=offer.decisions, origin=place.origin, state=offer.state, final=offer.final
+            kept, name, sha, now(), decisions=offer.decisions, origin=place.origin, state=offer.state, judged_once=offer.judged_once
         )  # fmt: skip
     judged = store.judged(contract.id)
     if judged and judged.standing == "refused" and judged.sha256 == arrival.sha256 and _judged_under(store, contract, arrival.sha256):

@@ -35,7 +35,7 @@ class Arrival:
     """Of a fetched delivery: what ``state`` is true of."""
     state: dict[str, Any] | None = None
     """Of a fetched delivery: what the next fetch starts from, once this one is committed."""
-    final: bool = False
+    judged_once: bool = False
     """``state`` stands even when the delivery is refused."""
 
 
@@ -91,6 +91,6 @@ def record(
             outcome.rows_left_out, json.dumps([asdict(d) for d in (*arrival.decisions, *decisions)], ensure_ascii=False),
         ],
     )  # fmt: skip
-    if arrival.state is None or (outcome.verdict == "refused" and not arrival.final):
+    if arrival.state is None or (outcome.verdict == "refused" and not arrival.judged_once):
         return None
     return record_source(connection, contract.id, outcome.delivery_id, arrival.origin, arrival.state)

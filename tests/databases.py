@@ -106,7 +106,7 @@ def wait_for(process: subprocess.Popen[bytes], connect: Any, errors: type[Except
             getattr(connection, "close", lambda: None)()
             return
         except errors as error:
-            assert process.poll() is None and time.monotonic() < deadline, f"{error}\n{log.read_text(errors='replace')}"
+            assert process.poll() is None and time.monotonic() < deadline, f"{error}\n{log.read_text(errors='replace')[-2000:]}"
             time.sleep(0.1)
 
 
@@ -133,7 +133,7 @@ def mariadb() -> Iterator[Mariadb]:
     assert binary, "these tests need Debian's mariadb-server and odbc-mariadb: apt-get install mariadb-server odbc-mariadb"
     with folder() as home:
         setup = home / "setup.sql"
-        setup.write_text(f"CREATE DATABASE nguon; CREATE USER '{OWNER}'@'%'; GRANT ALL ON *.* TO '{OWNER}'@'%' WITH GRANT OPTION;")
+        setup.write_text(f"CREATE DATABASE nguon;\nCREATE USER '{OWNER}'@'%';\nGRANT ALL ON *.* TO '{OWNER}'@'%' WITH GRANT OPTION;\n")
         make = [
             "mariadb-install-db",
             "--no-defaults",

@@ -53,8 +53,8 @@ def source_of(raw: list[dict[str, Any]], columns: set[str], load_mode: Any) -> t
 
     No message repeats a value that may be a secret.
     """
-    if not raw:
-        return None, []
+    if not raw or [entry.get("type") for entry in raw] == ["local"]:
+        return None, []  # the drop folder: agencies bring the files
     if len(raw) > 1:
         return None, [("names more than one server", "a dataset comes from one place: keep one entry under `servers`")]
     entry = raw[0]

@@ -26,7 +26,7 @@ class Fetched:
     synthetic: bool = False
     decisions: tuple[Decision, ...] = ()
     """What was decided on the way (columns left out, from where on it was read); the ledger keeps it."""
-    final: bool = False
+    judged_once: bool = False
     """The delivery is the sender's own file: once refused it is answered, and ``state`` stands so that it is not fetched again.
     Otherwise a refusal leaves the state as it was, and the same is fetched anew."""
 

@@ -57,7 +57,7 @@ def fetch(contract: Contract, state: dict[str, Any], staging: Path) -> Iterator[
         extract = windows.read(session)
     with extract:
         tail = extract.fingerprint()
-        if tail == state.get("tail") or extract.rows == 0 and state:
+        if tail == state.get("tail") or (extract.rows == 0 and state):
             return
         file = extract.deliver(staging / f"{contract.id.replace('/', '--')}.parquet", list(compared.columns))
         label = name if since is None else f"{name} since {since}".replace(":", ".")

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -143,7 +142,7 @@ class Windows:
     def _save(self, progress: Progress) -> None:
         unfinished = self.folder / "progress.part"
         unfinished.write_text(json.dumps(vars(progress), default=_to_json, ensure_ascii=False), encoding="utf-8")
-        os.replace(unfinished, self.folder / "progress.json")
+        unfinished.replace(self.folder / "progress.json")
 
 
 def _to_json(value: Any) -> dict[str, str]:

@@ -12,6 +12,8 @@ from pipelines.sources.database.columns import SourceColumn
 CURSOR = "_cursor"
 """Name under which the cursor column is read beside the contract's columns; it is no part of the delivery."""
 
+SOURCE = "source"
+
 ORDERED = ("integer", "number", "text", "date", "timestamp")
 """Families whose values can be written down and compared again: fit for keys of windows."""
 
@@ -29,7 +31,8 @@ class Table:
     cursor: SourceColumn | None = None
 
     def _from(self, *what: exp.Expression) -> exp.Select:
-        return select(*what).from_(exp.table_(self.name, db=self.schema or None, quoted=True))
+        table = exp.table_(self.name, db=self.schema or None, quoted=True)
+        return select(*what).from_(exp.alias_(table, SOURCE, table=True))
 
     def page(self, low: tuple[Any, ...] | None, high: tuple[Any, ...] | None, since: Any, keyless: bool = False) -> str:
         """Rows whose key is above ``low`` and up to ``high``; with ``keyless``, those whose key has an empty part.
@@ -80,7 +83,8 @@ def windows_fit(key: tuple[SourceColumn, ...]) -> bool:
 
 
 def _name(column: SourceColumn) -> exp.Column:
-    return exp.column(exp.to_identifier(column.name, quoted=True))
+    # Named with its table: in ORDER BY a bare name could be that of a converted column, which no index orders.
+    return exp.column(exp.to_identifier(column.name, quoted=True), table=SOURCE)
 
 
 def _plain(column: SourceColumn, dialect: str) -> exp.Expression:
