@@ -1,10 +1,16 @@
 """The whole way of a service's records: contract, pull, archive, gate, release, and the state that the next pull starts from."""
 
+import json
+import subprocess
 from typing import Any
 
 import pytest
 import yaml
 
+from pipelines.contract import load_register
+from pipelines.samples import make_samples
+from pipelines.samples.postgres import write_servers
+from pipelines.samples.service import SampleService
 from pipelines.sources import SourceUnavailable
 from tests.pipelines.sources.service import Asked, Reply, service
 from tests.warehouse import Warehouse, column, contract
@@ -67,6 +73,33 @@ def test_records_become_a_release_and_the_next_pull_goes_on(fetched: Warehouse, 
         assert fetched.take(DATASET).verdict == "partial"
         assert here.queries("tu")[2:] == ["2023-07-03", "2023-07-03"]
     _hidden(fetched)
+
+
+def test_samples_are_pulled_from_the_sample_service(fetched: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    register = load_register(fetched.settings.register)
+    [file] = make_samples(register, fetched.settings, [DATASET])
+    assert file.is_relative_to(fetched.settings.samples)
+    sample = SampleService(fetched.settings)
+    assert [c.id for c in sample.contracts(register)] == [DATASET]
+    for name, value in sample.environment().items():
+        monkeypatch.setenv(name, value)
+    process = subprocess.Popen(sample.command())
+    try:
+        servers = sample.servers(register)
+        # What the agency's service needs otherwise than the sample's is this test's alone.
+        servers["stp-ho-tich"] |= {
+            "path": DATASET,
+            "since": None,
+            "retries": 9,
+            "paging": {"by": "page", "param": "page"},
+            "total": "total",
+        }
+        write_servers(fetched.settings, [servers])
+        outcome = fetched.take(DATASET)
+    finally:
+        process.terminate()
+        process.wait()
+    assert (outcome.verdict, outcome.synthetic) == ("accepted", True) and outcome.rows_total == len(json.loads(file.read_bytes()))
 
 
 def test_a_service_that_does_not_answer_is_said_so(fetched: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
