@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -146,17 +147,22 @@ class Windows:
 
 
 def _to_json(value: Any) -> dict[str, str]:
-    for name, kind in (("datetime", datetime), ("date", date)):
-        if isinstance(value, kind):
-            return {name: value.isoformat()}
-    return {"number": str(value)}
+    """A key's value that JSON has no form for; `_of_json` reads it back."""
+    return {next(name for name, (kind, _) in _SPELT.items() if isinstance(value, kind)): str(value)}
 
 
 def _of_json(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     ((name, text),) = value.items()
-    return {"datetime": datetime.fromisoformat, "date": date.fromisoformat, "number": Decimal}[name](text)
+    return _SPELT[name][1](text)
+
+
+_SPELT: dict[str, tuple[type, Callable[[str], Any]]] = {
+    "datetime": (datetime, datetime.fromisoformat),
+    "date": (date, date.fromisoformat),
+    "number": (Decimal, Decimal),
+}
 
 
 def _storable(schema: pa.Schema) -> pa.Schema:
