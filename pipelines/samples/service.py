@@ -28,9 +28,12 @@ class SampleService:
         return [c for c in register.contracts.values() if c.source and c.source.kind in KEYS and sample_file(self.settings, c).exists()]
 
     def command(self) -> list[str]:
-        """The command that runs it in the foreground, on a free port."""
-        with closing(socket.create_server((HOST, 0))) as probe:
-            self.port = probe.getsockname()[1]
+        """The command that runs it in the foreground: on the port of the last time, so that what was remembered of it still holds,
+        else on a free one.
+        """
+        file = self.settings.samples / "service.port"
+        self.port = _free(int(file.read_text(encoding="utf-8"))) if file.exists() else _free(0)
+        file.write_text(str(self.port), encoding="utf-8")
         return [sys.executable, "-m", "pipelines.sample_service", "--folder", str(self.settings.samples), "--port", str(self.port)]
 
     def environment(self) -> dict[str, str]:
@@ -49,3 +52,12 @@ class SampleService:
         """What `servers.synthetic.yaml` says of the services that it stands in for."""
         facts = {"type": "api", "location": f"{self.address}api", "auth": {"type": "bearer", "secret": TOKEN}, "synthetic": True}
         return {c.source.server: facts for c in self.contracts(register) if c.source}
+
+
+def _free(port: int) -> int:
+    """The port, or another where somebody has it by now."""
+    try:
+        with closing(socket.create_server((HOST, port))) as probe:
+            return int(probe.getsockname()[1])
+    except OSError:
+        return _free(0)

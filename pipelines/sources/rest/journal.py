@@ -31,6 +31,8 @@ class Position:
     total: int | None = None
     newest: str | None = None
     synthetic: bool = False
+    resumed_after: int = 0
+    """Pages that were there already when this pull began."""
     fields: frozenset[str] = frozenset()
     asked: set[str] = field(default_factory=set)
     """Marks of the requests made."""
@@ -78,7 +80,11 @@ class Journal:
 
     def resume(self, start: Request) -> Position:
         """Where the last pull broke off; else the beginning."""
-        return self._position(start) or self.begin(start)
+        position = self._position(start)
+        if position is None:
+            return self.begin(start)
+        position.resumed_after = position.pages
+        return position
 
     def begin(self, start: Request) -> Position:
         """Drop what has come and begin."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.contract import Contract
+from pipelines.gate.readers import Decision
 from pipelines.sources import Fetched, SourceUnavailable, Withheld
 from pipelines.sources.fields import missing_fields, unknown_fields
 from pipelines.sources.rest import documents
@@ -81,7 +82,16 @@ def pull(contract: Contract, state: dict[str, Any], staging: Path, client: Clien
             return
         kept |= {"cursor": position.newest} if position.newest is not None else {}
         with journal.finished(contract.table) as file:
-            yield Fetched(file, name, kept, position.synthetic)
+            yield Fetched(file, name, kept, position.synthetic, tuple(_told(plan, position)))
+
+
+def _told(plan: Plan, position: Position) -> Iterator[Decision]:
+    """What the ledger keeps of how the delivery was read."""
+    yield Decision("read", f"{position.rows} records in {position.pages} pages", f"from {plan.start.url}")
+    if plan.since:
+        yield Decision("read from", plan.since, "the last cursor less the overlap")
+    if position.resumed_after:
+        yield Decision("resumed", f"after {position.resumed_after} pages", "the reading before was cut off")
 
 
 def _read_all(

@@ -5,7 +5,7 @@ import logging
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -39,8 +39,8 @@ class Puller:
 
     contract: Contract
     staging: Path
-    file_name: str = ""
     text: str = ""
+    told: dict[str, str] = field(default_factory=dict)
 
     def at(self, options: dict[str, Any], kind: str = "api") -> None:
         """Have the contract's source be this one."""
@@ -53,6 +53,7 @@ class Puller:
         for found in fetch(self.contract, state or {}, self.staging):
             if isinstance(found, Fetched):
                 self.text = found.file.read_text(encoding="utf-8")
+                self.told = {decision.what: decision.value for decision in found.decisions}
         return found
 
     def rows(self, options: dict[str, Any], state: dict[str, Any] | None = None, kind: str = "api") -> list[dict[str, Any]]:
@@ -706,6 +707,7 @@ def test_a_pull_cut_off_goes_on_where_it_was(puller: Puller) -> None:
         breaking.fails_at = None
         assert puller.rows(options) == rows_of(45)
         assert at.queries("page") == ["1", "2", "3", "4", "4", "5"]
+        assert puller.told == {"read": "45 records in 5 pages", "resumed": "after 3 pages"}
         assert list(puller.staging.iterdir()) == []
 
 
