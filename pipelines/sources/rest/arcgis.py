@@ -9,10 +9,11 @@ import msgspec
 from msgspec import Raw
 
 from pipelines.contract import Contract
+from pipelines.sources import SourceUnavailable
 from pipelines.sources.fields import column_of, known_fields, missing_fields, unknown_fields
 from pipelines.sources.rest import documents
 from pipelines.sources.rest.answer import Answer, Page, Request, Unacceptable
-from pipelines.sources.rest.client import SHOWN, Client, Passing, Rejected
+from pipelines.sources.rest.client import SHOWN, Client, Passing
 from pipelines.sources.rest.documents import Document, Record
 from pipelines.sources.rest.options import Options
 from pipelines.sources.rest.pull import Plan
@@ -129,7 +130,7 @@ def _error(answer: Answer) -> tuple[int | None, str]:
 def _passing(answer: Answer) -> None:
     code, _ = _error(answer)
     if code in BAD_TOKEN:
-        raise Rejected(f"the ArcGIS service answers {code}: the token is not accepted")
+        raise SourceUnavailable(f"the ArcGIS service answers {code}: the token is not accepted")
     if code is not None and code >= 500:
         raise Passing(f"the ArcGIS service answers {code}")
 

@@ -1,7 +1,9 @@
 """Proving to a service who we are. Secrets are put on what is sent, at the last moment, and nowhere else."""
 
 import base64
+import json
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -48,7 +50,17 @@ class Secrecy:
         return found
 
     def add(self, text: str) -> None:
-        self._forms |= {form for form in (text, quote(text, safe=""), quote_plus(text), base64.b64encode(text.encode()).decode()) if form}
+        quoted = {quote(text), quote(text, safe=""), quote_plus(text)}
+        written = json.dumps(text)[1:-1]
+        forms = {
+            text,
+            *quoted,
+            *map(_lower_escapes, quoted),
+            written,
+            written.replace("/", r"\/"),
+            base64.b64encode(text.encode()).decode(),
+        }
+        self._forms |= forms - {""}
 
     def hide(self, text: str) -> str:
         for form in sorted(self._forms, key=len, reverse=True):
@@ -161,6 +173,11 @@ def proof_of(auth: Mapping[str, str], secrecy: Secrecy, post: Callable[[str, dic
     else:
         headers["Authorization"] = _basic(quote(auth["clientId"], safe=""), quote(text, safe=""), secrecy)
     return ClientCredentials(name, form, headers, secrecy, lambda form, headers: post(auth["endpoint"], form, headers))
+
+
+def _lower_escapes(quoted: str) -> str:
+    """`%2F` as `%2f`: both are in use."""
+    return re.sub("%[0-9A-F]{2}", lambda escape: escape[0].lower(), quoted)
 
 
 def _basic(user: str, password: str, secrecy: Secrecy) -> str:

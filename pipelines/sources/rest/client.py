@@ -31,7 +31,7 @@ sleep = time.sleep
 
 
 class Rejected(SourceUnavailable):
-    """The service does not accept the request (4xx)."""
+    """The service does not accept the request (4xx), whoever asks."""
 
 
 class Passing(Exception):
@@ -110,7 +110,7 @@ class Client:
             answer = self._send(request, conditions)
             if isinstance(answer, Answer):
                 return answer
-            request = Request(urljoin(request.url, answer), body=request.body)
+            request = Request(self.without_secret(urljoin(request.url, answer)), body=request.body)
         raise SourceUnavailable(f"{_place(self._location)} leads in a circle")
 
     def _send(self, request: Request, conditions: Mapping[str, str], renewed: bool = False) -> Answer | str:
@@ -140,7 +140,7 @@ class Client:
         status = response.status_code
         if status in (401, 403):
             key = f"secret {self._proof.name} is not accepted" if self._proof.name else "it wants a secret, and the contract names none"
-            raise Rejected(f"{_place(url)} answers {status}: {key}")
+            raise SourceUnavailable(f"{_place(url)} answers {status}: {key}")
         if status in PASSING:
             raise Passing(f"{_place(url)} answers {status}", _wait(response))
         if status == 204:
@@ -180,7 +180,8 @@ class Client:
     def _complaint(self, response: requests.Response, body: bytes) -> str:
         if _is_web_page(response, body):
             return ""
-        text = " ".join(self.hide(body[: 4 * SHOWN].decode("utf-8", "replace")).split())
+        # Hidden first and cut then: half a key would not be known for one.
+        text = " ".join(self.hide(body[:CHUNK].decode("utf-8", "replace")).split())
         return f": {text[:SHOWN]}" if text else ""
 
     def _same_origin(self, url: str) -> bool:
@@ -210,7 +211,7 @@ class Client:
         if response.status_code in PASSING:
             raise Passing(f"{_place(url)} answers {response.status_code}", _wait(response))
         if response.status_code != 200 or not isinstance(answer, dict):
-            raise Rejected(f"{_place(url)} answers {response.status_code}: the client's id or its secret is not accepted")
+            raise SourceUnavailable(f"{_place(url)} answers {response.status_code}: the client's id or its secret is not accepted")
         return answer
 
 

@@ -541,6 +541,27 @@ def _hidden(*texts: str) -> None:
         assert [form for form in forms if form in text] == []
 
 
+@pytest.mark.parametrize("echo", [TOKEN, "b1-mat\\/khau+2023", "b1-mat%2fkhau%2b2023", "YjEtbWF0L2toYXUrMjAyMw==", f"{'é' * 150} {TOKEN}"])
+def test_a_key_is_hidden_in_whatever_form_it_comes_back(puller: Puller, monkeypatch: pytest.MonkeyPatch, echo: str) -> None:
+    monkeypatch.setenv("KHO_SECRET_LGSP", TOKEN)
+    with service(lambda asked: Reply(f"sai: {echo} !".encode(), status=400)) as at, pytest.raises(SourceUnavailable, match="•••") as caught:
+        puller.pull({"location": at.url, "auth": {"type": "bearer", "secret": "LGSP"}})
+    assert echo not in str(caught.value)
+
+
+def test_a_key_is_sent_once_also_where_the_service_leads_elsewhere_with_it(puller: Puller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KHO_SECRET_LGSP", TOKEN)
+
+    def answer(asked: Asked) -> Any:
+        if asked.path == "/cu":
+            return Reply(status=302, headers={"Location": "/moi?nam=2023&key=b1-mat%2Fkhau%2B2023"})
+        return rows_of(1)
+
+    with service(answer) as at:
+        assert puller.rows({"location": f"{at.url}/cu", "auth": {"type": "apiKey", "param": "key", "secret": "LGSP"}}) == rows_of(1)
+        assert at.asked[1].query == {"nam": "2023", "key": TOKEN}
+
+
 def test_a_key_that_comes_back_in_a_link_is_not_written_down(puller: Puller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KHO_SECRET_LGSP", TOKEN)
 
@@ -764,6 +785,19 @@ def test_a_cursor_that_went_stale_begins_anew(puller: Puller) -> None:
             puller.pull(options)
         assert puller.rows(options) == rows_of(2)
         assert at.queries("c") == [None, "old", "old", None, "new"]
+
+
+def test_a_key_that_ran_out_costs_no_progress(puller: Puller) -> None:
+    breaking = Breaking(25, fails_at=3)
+    with service(lambda asked: Reply(status=401) if (reply := breaking(asked)) == refused else reply) as at:
+        refused = Reply(status=500)
+        with pytest.raises(SourceUnavailable, match="401"):
+            puller.pull(by_page(at))
+        with pytest.raises(SourceUnavailable, match="401"):
+            puller.pull(by_page(at))
+        breaking.fails_at = None
+        assert puller.rows(by_page(at)) == rows_of(25)
+        assert at.queries("page") == ["1", "2", "3", "3", "3"]
 
 
 def test_a_source_that_never_holds_still_is_given_up(puller: Puller) -> None:
