@@ -53,7 +53,7 @@ def running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
-        process.send_signal(signal.SIGINT if "postgres" in command[-2] else signal.SIGTERM)
+        process.send_signal(signal.SIGINT if any("postgres" in word for word in command) else signal.SIGTERM)
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines.sources import SourceUnavailable
+from pipelines.sources.database.sessions import open_session
 from pipelines.sources.secrets import MissingSecret
 from tests.databases import OWNER, PASSWORD, Mariadb, Postgres
 from tests.warehouse import Warehouse, column, contract
@@ -125,7 +126,7 @@ def test_reading_again_what_did_not_change_is_no_delivery(agency: Agency) -> Non
     assert len(agency.ledger()) == 2
 
 
-@pytest.mark.parametrize("window", [0, 1, 2, 3, 7, 8])
+@pytest.mark.parametrize("window", [0, 1, 3, 7])
 def test_windows_of_any_size_bring_every_row_once(agency: Agency, window: int) -> None:
     agency.create(7)
     agency.contract(window=window)
@@ -249,25 +250,21 @@ def test_numbers_keep_every_digit_and_strange_ones_are_held(postgres_agency: Age
 
 
 def test_the_server_refuses_to_write(agency: Agency) -> None:
-    """A view of theirs that writes when it is read: the session is read-only at the server, not by our good intentions."""
+    """The session is read-only at the server, not by our good intentions: it would be told to write, and a function of theirs writes."""
     agency.create()
-    written = f"{agency.table}_ghi"
-    agency.run(f"CREATE TABLE {written} (i integer)")
+    agency.contract()
+    function = "ghi_" + agency.schema
+    body = f"BEGIN INSERT INTO {agency.table} (ma, ten) VALUES ('W', 'w'); RETURN 'x'; END"
     if isinstance(agency.server, Postgres):
-        agency.run(
-            f"CREATE FUNCTION {agency.schema}.ghi() RETURNS text LANGUAGE plpgsql AS $$ BEGIN INSERT INTO {written} VALUES (1); RETURN 'x'; END $$",
-            f"CREATE VIEW {agency.schema}.xem AS SELECT ma, {agency.schema}.ghi() AS ten FROM $t",
-        )
-        agency.contract(of=COLUMNS[:2], table="xem")
+        agency.run(f"CREATE FUNCTION {function}() RETURNS text LANGUAGE plpgsql AS $$ {body} $$")
     else:
-        agency.run(
-            f"CREATE FUNCTION nguon.{agency.schema}_f() RETURNS text MODIFIES SQL DATA BEGIN INSERT INTO {written} VALUES (1); RETURN 'x'; END",
-            f"CREATE VIEW {agency.table}_xem AS SELECT ma, nguon.{agency.schema}_f() AS ten FROM $t",
-        )
-        agency.contract(of=COLUMNS[:2], table=f"{agency.schema}_xem")
-    with pytest.raises(SourceUnavailable, match=r"(?i)read.only"):
-        agency.take()
-    assert agency.run(f"SELECT count(*) FROM {written}") == [(0,)]
+        agency.run(f"CREATE FUNCTION {function}() RETURNS text MODIFIES SQL DATA {body}")
+    source = agency.warehouse.intake().register.contracts[DATASET].source
+    assert source
+    for statement in (f"INSERT INTO {agency.table} (ma, ten) VALUES ('W', 'w')", f"SELECT {function}() AS x"):
+        with pytest.raises(SourceUnavailable, match=r"(?i)read.only"), open_session(source) as session:
+            session.read(statement).read_all()
+    assert agency.run("SELECT count(*) FROM $t") == [(5,)]
 
 
 def test_a_read_that_was_cut_off_goes_on_after_the_last_whole_window(agency: Agency, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,7 +288,7 @@ def test_a_read_that_was_cut_off_goes_on_after_the_last_whole_window(agency: Age
     asked.extend([""] * 100)
     assert agency.take().rows_accepted == 50
     assert "resumed" in agency.ledger()[0][3] and 0 < len([sql for sql in asked if sql]) - before < 9
-    assert not list((agency.warehouse.settings.staging / "sources").iterdir())
+    assert not list((agency.warehouse.settings.staging / "sources").glob("*/*")), "nothing is left in staging"
 
 
 def _kill_others(server: Postgres | Mariadb) -> list[str]:
