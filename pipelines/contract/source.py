@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from pipelines.contract.model import Source
+from pipelines.contract.service import KEYS, service_faults
 
 SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 SECRET_FIELD = re.compile(r"secret|password|passwd|pwd|token|api_?key|access_?key|private_?key|passphrase", re.IGNORECASE)
@@ -37,6 +38,7 @@ KINDS: dict[str, Kind] = {
         frozenset({"host", "port", "database", "schema"}), _TABLE | {"driver"}, frozenset({"host", "port", "database", "schema"})
     ),
     "oracle": Kind(frozenset({"host", "port", "serviceName"}), _TABLE | {"schema"}, frozenset({"host", "port", "serviceName"})),
+    **{kind: Kind(frozenset({"location"}), keys - {"location"}, frozenset({"location"})) for kind, keys in KEYS.items()},
 }
 """By ODCS's server type; a `custom` server names its kind in the property `kind`."""
 
@@ -76,6 +78,8 @@ def source_of(raw: list[dict[str, Any]], columns: set[str], load_mode: Any) -> t
     faults += [(f"{name} is missing", f"write `{name}: …`") for name in sorted(KINDS[kind].required - set(fields))]
     if kind in DATABASES:
         faults += _table_faults(properties, columns, load_mode)
+    if kind in KEYS and not faults:
+        faults += service_faults(kind, {**fields, **properties})
     if faults:
         return None, faults
     return Source(kind, entry["server"], {**fields, **properties}), []

@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 
 from pipelines.contract import Column, Contract
+from pipelines.contract.service import KEYS
 from pipelines.contract.source import DATABASES
 from pipelines.gate.headers import fold
 from pipelines.samples.faults import Fault
@@ -22,9 +23,12 @@ MARK = "synthetic"
 
 
 def suffix(contract: Contract) -> str:
-    """The file suffix of the contract's way of delivery; what a sample database serves is kept as Parquet, with its types."""
+    """The file suffix of the contract's way of delivery; what a sample server serves is kept as it likes it: a
+    database Parquet, with its types, a service JSON."""
     if contract.source and contract.source.kind in DATABASES:
         return "parquet"
+    if contract.source and contract.source.kind in KEYS:
+        return "json"
     return {"rest": "json", "postgres": "csv", "sqlserver": "csv"}.get(contract.delivery, contract.delivery)
 
 

@@ -2,10 +2,11 @@
 
 from importlib import import_module
 
+from pipelines.contract.service import KEYS
 from pipelines.contract.source import DATABASES
 from pipelines.sources import Fetch, Probe
 
-MODULES = dict.fromkeys(DATABASES, "pipelines.sources.database")
+MODULES = dict.fromkeys(DATABASES, "pipelines.sources.database") | dict.fromkeys(KEYS, "pipelines.sources.rest")
 
 
 def fetcher(kind: str) -> Fetch:
