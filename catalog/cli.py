@@ -332,6 +332,8 @@ def status(as_json: JsonOption = False) -> None:
     console.print(
         f"{len(rows)} datasets, {loaded} with data, {sum(e.rows or 0 for e in catalogue.entries.values()):,} rows, {len(waiting)} with something to do"
     )
+    for path, why in intake.overlooked():
+        console.print(f"[yellow]not read: {escape(str(path))}[/yellow]: {why}", highlight=False, soft_wrap=True)
 
 
 @app.command()

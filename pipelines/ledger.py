@@ -11,6 +11,7 @@ from pipelines.contract import Contract
 from pipelines.gate import Judgement
 from pipelines.gate.readers import Decision
 from pipelines.outcome import Outcome
+from pipelines.sources.dropfolder import Dropped
 from pipelines.sql import quote, quote_name
 
 QUARANTINE_COLUMNS = ("row_number", "column_name", "value", "rule", "reason_vi", "reason_en", "error_group")
@@ -24,7 +25,7 @@ class Arrival:
     name: str
     sha256: str
     received_at: datetime
-    dropped: Path | None = None
+    dropped: Dropped | None = None
     rejudged: bool = False
 
 

@@ -16,6 +16,10 @@ class Settings:
 
     register: Path
     home: Path
+    quiet_seconds: float = 2.0
+    """A file in the drop folder that changed less than this ago may still be being written."""
+    upload_limit: int = 2 << 30
+    """Bytes that one HTTP upload may have."""
 
     @property
     def catalogue(self) -> Path:
@@ -36,6 +40,11 @@ class Settings:
     def drop(self) -> Path:
         """Where agencies put files: ``drop/<domain>/<dataset>/<any file name>``."""
         return self.home / "drop"
+
+    @property
+    def not_removed(self) -> Path:
+        """Marks of files of the drop folder that were taken in and could not be removed."""
+        return self.home / "drop-not-removed.jsonl"
 
     @property
     def archive(self) -> Path:
@@ -63,8 +72,12 @@ def dagster_environment(where: Settings) -> dict[str, str]:
 
 
 def settings() -> Settings:
-    """Settings from ``KHO_REGISTER`` and ``KHO_HOME``; by default ``datasets/`` and ``var/`` beside the code."""
+    """Settings from ``KHO_REGISTER`` and ``KHO_HOME`` (by default ``datasets/`` and ``var/`` beside the code),
+    ``KHO_QUIET_SECONDS`` and ``KHO_UPLOAD_LIMIT`` (bytes).
+    """
     return Settings(
         register=Path(os.environ.get("KHO_REGISTER", PROJECT / "datasets")).resolve(),
         home=Path(os.environ.get("KHO_HOME", PROJECT / "var")).resolve(),
+        quiet_seconds=float(os.environ.get("KHO_QUIET_SECONDS", Settings.quiet_seconds)),
+        upload_limit=int(os.environ.get("KHO_UPLOAD_LIMIT", Settings.upload_limit)),
     )
