@@ -23,6 +23,8 @@ class Fetched:
     state: dict[str, Any] = field(default_factory=dict)
     """What the next fetch starts from (cursor, ETag…). Stored in the transaction that commits the delivery, never before."""
     synthetic: bool = False
+    judged_once: bool = False
+    """Whether ``state`` is kept also when the delivery is refused: a file is not offered again, the rows after a cursor are."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,151 @@
+"""`servers` of the types `sftp` and `s3` → where files are fetched from, with every mistake explained."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
+FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
+BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
+
+SFTP_KEYS = ("location", "user", "hostKey", "password", "privateKey", "passphrase", "doneMark", "steadySeconds", "removeTaken")
+S3_KEYS = ("location", "endpointUrl", "region", "accessKey", "secretKey", "caFile", "virtualHosted", "removeTaken")
+DESCRIPTIVE = ("format", "delimiter", "encoding")
+"""ODCS's own words about the files; how a file is read stands in the contract's `reading`."""
+
+Fault = tuple[str, str]
+"""What is wrong, and what to write instead."""
+
+
+@dataclass(frozen=True)
+class SftpPlace:
+    """A folder of an SFTP server."""
+
+    host: str
+    port: int
+    user: str
+    folder: str
+    pattern: str
+    host_keys: tuple[str, ...]
+    """Fingerprints as `ssh-keygen -lf` prints them. A server that shows none of them is not spoken to."""
+    password: str | None = None
+    """Name of a secret, as are ``private_key`` and ``passphrase``."""
+    private_key: str | None = None
+    passphrase: str | None = None
+    done_mark: str | None = None
+    """`x.csv` is whole when `x.csv<done_mark>` stands beside it; without one, when two listings agree on its size and date."""
+    steady_seconds: float = 3.0
+    """Time between the two listings."""
+    remove_taken: bool = False
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Objects under one prefix of an S3-compatible bucket."""
+
+    bucket: str
+    folder: str
+    pattern: str
+    endpoint: str | None = None
+    region: str = "us-east-1"
+    access_key: str | None = None
+    """Name of a secret, as is ``secret_key``; without both the bucket is read anonymously."""
+    secret_key: str | None = None
+    ca_file: str | None = None
+    """Certificates (PEM) of the authority that signed the endpoint's, where that is none of the public ones."""
+    virtual_hosted: bool = False
+    remove_taken: bool = False
+
+
+def sftp_place(raw: Mapping[str, Any]) -> tuple[SftpPlace | None, list[Fault]]:
+    """The place that an `sftp` server entry describes, or its mistakes."""
+    faults = [*_unknown(raw, SFTP_KEYS), *_secrets(raw, "password", "privateKey", "passphrase"), *_flags(raw, "removeTaken")]
+    address = urlsplit(str(raw.get("location", "")))
+    folder, _, pattern = unquote(address.path).rpartition("/")
+    port: int | None = None
+    try:
+        port = address.port
+    except ValueError:
+        faults.append((f"location `{raw.get('location')}` has no valid port", "write sftp://host:22/folder/*.csv"))
+    if address.scheme != "sftp" or not address.hostname or not pattern:
+        faults.append((f"location `{raw.get('location')}` is no place for files", "write sftp://host/folder/*.csv"))
+    if address.password is not None:
+        faults.append(("a password stands in location", "put it into a secret, and the secret's name into `password`"))
+    user = raw.get("user") or address.username
+    if not user:
+        faults.append(("user is missing", "name the account in `user`, or as sftp://user@host/…"))
+    if not raw.get("password") and not raw.get("privateKey"):
+        faults.append(("neither password nor privateKey is named", "name the secret that holds one"))
+    keys = raw.get("hostKey") or ()
+    keys = (keys,) if isinstance(keys, str) else tuple(keys)
+    if not keys or not all(isinstance(key, str) and FINGERPRINT.fullmatch(key) for key in keys):
+        faults.append(
+            (
+                "hostKey is not the fingerprint of a host key",
+                "ask the server's keeper, and write SHA256:… (one, or a list), as ssh-keygen -lf prints it",
+            )
+        )
+    mark = raw.get("doneMark")
+    if mark is not None and not (isinstance(mark, str) and re.fullmatch(r"\.[\w.-]+", mark)):
+        faults.append((f"doneMark `{mark}` is no ending of a name", "write an ending such as .done"))
+    steady = raw.get("steadySeconds", SftpPlace.steady_seconds)
+    if isinstance(steady, bool) or not isinstance(steady, int | float) or not 0 <= steady <= 600:
+        faults.append((f"steadySeconds `{steady}` is no number of seconds", "write a number from 0 to 600"))
+    if faults:
+        return None, faults
+    place = SftpPlace(
+        address.hostname or "", port or 22, str(user), folder or "/", pattern, keys, raw.get("password"), raw.get("privateKey"),
+        raw.get("passphrase"), mark, float(steady), bool(raw.get("removeTaken")),
+    )  # fmt: skip
+    return place, []
+
+
+def bucket(raw: Mapping[str, Any]) -> tuple[Bucket | None, list[Fault]]:
+    """The bucket that an `s3` server entry describes, or its mistakes."""
+    faults = [*_unknown(raw, S3_KEYS), *_secrets(raw, "accessKey", "secretKey"), *_flags(raw, "removeTaken", "virtualHosted")]
+    # Not by urlsplit: a key may hold `?` and `#`.
+    location = str(raw.get("location", ""))
+    name, _, key = location.removeprefix("s3://").partition("/")
+    folder, _, pattern = key.rpartition("/")
+    if not location.startswith("s3://") or not BUCKET_NAME.fullmatch(name) or not pattern:
+        faults.append((f"location `{raw.get('location')}` is no place for files", "write s3://bucket/folder/*.csv"))
+    endpoint = raw.get("endpointUrl")
+    if endpoint is not None:
+        address = urlsplit(str(endpoint))
+        if address.scheme not in ("http", "https") or not address.hostname or address.username:
+            faults.append((f"endpointUrl `{endpoint}` is no address of a service", "write https://host:port"))
+    if bool(raw.get("accessKey")) != bool(raw.get("secretKey")):
+        faults.append(("accessKey and secretKey go together", "name the secrets of both, or of neither for a public bucket"))
+    if faults:
+        return None, faults
+    found = Bucket(
+        name, folder, pattern, endpoint, str(raw.get("region", Bucket.region)), raw.get("accessKey"), raw.get("secretKey"),
+        raw.get("caFile"), bool(raw.get("virtualHosted")), bool(raw.get("removeTaken")),
+    )  # fmt: skip
+    return found, []
+
+
+def _unknown(raw: Mapping[str, Any], known: tuple[str, ...]) -> Iterator[Fault]:
+    for key in raw:
+        if key not in known and key not in DESCRIPTIVE:
+            near = get_close_matches(key, known, 1)
+            yield f"{key} is not known here", f"did you mean `{near[0]}`?" if near else f"known are: {', '.join(known)}"
+
+
+def _secrets(raw: Mapping[str, Any], *keys: str) -> Iterator[Fault]:
+    for key in keys:
+        if (value := raw.get(key)) is not None and not (isinstance(value, str) and SECRET_NAME.fullmatch(value)):
+            # The value is not repeated: it may be the secret itself.
+            yield (
+                f"{key} is not the name of a secret",
+                "write the name alone, such as SYT_SFTP; the secret stands in the environment or a file",
+            )
+
+
+def _flags(raw: Mapping[str, Any], *keys: str) -> Iterator[Fault]:
+    for key in keys:
+        if key in raw and not isinstance(raw[key], bool):
+            yield f"{key} `{raw[key]}` is neither true nor false", "write true or false"
