@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from catalog.cli_token import token
 from catalog.services import DagsterFollows, Services, taken
 from pipelines.contract import Contract, InvalidRegister, Register, load_register
 from pipelines.intake import Intake
@@ -516,6 +517,9 @@ def register(
     console.print(f"{written} draft(s) written. Correct them, then `kho check`.")
     if written < len(made):
         raise typer.Exit(Exit.REFUSED)
+
+
+app.command()(token)
 
 
 def main() -> None:

@@ -57,6 +57,11 @@ class Settings:
         return self.home / "staging"
 
     @property
+    def tokens(self) -> Path:
+        """Hashes of the tokens by which agencies deliver over HTTP."""
+        return self.home / "access" / "tokens.sqlite"
+
+    @property
     def dagster(self) -> Path:
         """Dagster's own storage."""
         return self.home / "dagster"

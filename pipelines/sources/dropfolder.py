@@ -7,15 +7,18 @@ that have one.
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import signal
 import stat
 import time
 import unicodedata
+import uuid
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 UNFINISHED_STARTS = (".", "~")
 """Hidden, an Office owner file (`~$so-lieu.xlsx`), a LibreOffice lock (`.~lock.so-lieu.ods#`), rsync's `.so-lieu.xlsx.Xy12`."""
@@ -27,6 +30,10 @@ UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Unicode categories: controls, formatting (among it the reversal of direction), bytes that are no UTF-8, line separators."""
 
 CLUTTER = ("thumbs.db", "desktop.ini")
+
+CHUNK = 1 << 20
+SHOWN_DIGITS = 16
+"""Of a file's hash in the name under which `put` leaves it."""
 
 PATIENCE = 30
 """Times the quiet time that a file without its closing mark may pause (a connection lost and taken up again) before it
@@ -202,3 +209,68 @@ def taken(memory: Path) -> frozenset[Dropped]:
     except FileNotFoundError:
         return frozenset()
     return frozenset(Dropped(Path(path), *marks) for path, *marks in map(json.loads, lines))
+
+
+# ---- putting a file there
+
+
+class Readable(Protocol):
+    """Bytes that come piece by piece."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class TooLarge(Exception):
+    """More bytes came than may."""
+
+
+class Incomplete(Exception):
+    """Nothing came, or not what was announced."""
+
+
+@dataclass(frozen=True)
+class Landed:
+    """A file put into the drop folder."""
+
+    path: Path
+    sha256: str
+    size: int
+
+
+def put(folder: Path, name: str, body: Readable, limit: int, size: int | None = None, sha256: str | None = None) -> Landed:
+    """Write ``body`` into the drop folder: seen whole or not at all, the same bytes under one name however often they come.
+
+    ``size`` and ``sha256`` are what the sender announced. Raises `TooLarge` above ``limit`` bytes, `Incomplete` when the
+    body is empty or not what was announced, and whatever ``body`` raises; then nothing is left in the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f".{uuid.uuid4()}.upload"
+    digest, came = hashlib.sha256(), 0
+    try:
+        with unfinished.open("xb") as target:
+            while chunk := body.read(CHUNK):
+                came += len(chunk)
+                if came > limit:
+                    raise TooLarge
+                digest.update(chunk)
+                target.write(chunk)
+            target.flush()
+            os.fsync(target.fileno())
+        if size is not None and came != size:
+            raise Incomplete(f"{came:,} of {size:,} bytes came: send the file again")
+        if came == 0:
+            raise Incomplete("the file is empty")
+        if sha256 is not None and digest.hexdigest() != sha256:
+            raise Incomplete(f"the file arrived damaged: its sha256 here is {digest.hexdigest()}")
+        clean = PurePosixPath(shown_name(name))
+        landed = folder / f"{clean.stem}.{digest.hexdigest()[:SHOWN_DIGITS]}{clean.suffix}"
+        unfinished.replace(landed)
+        return Landed(landed, digest.hexdigest(), came)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def waiting(folder: Path, sha256: str) -> bool:
+    """Whether a file that `put` wrote still waits there."""
+    mark = f".{sha256[:SHOWN_DIGITS]}."
+    return folder.is_dir() and any(mark in path.name for path in folder.iterdir())
