@@ -18,6 +18,7 @@ from ninja.security import HttpBearer
 
 from catalog.access.failures import Failures
 from catalog.access.tokens import Token, Tokens
+from catalog.doors.problem import described
 from pipelines.contract import Contract
 from pipelines.gate.readers import SUFFIXES
 from pipelines.settings import Settings
@@ -103,7 +104,10 @@ SHA256 = "^[0-9a-f]{64}$"
         "`filename` says its format by its suffix; with `sha256`, a file that arrives damaged is not taken. "
         "The same bytes sent again are one delivery. The answer comes before the file is judged: ask `verdict_url`."
     ),
-    openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}},
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
+        "responses": described(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
+    },
 )  # fmt: skip
 def deliver(
     request: HttpRequest, response: HttpResponse, domain: str, dataset: str, filename: Annotated[str, Query(min_length=1)],
@@ -131,7 +135,10 @@ def deliver(
     }  # fmt: skip
 
 
-@router.get("/{domain}/{dataset}/{sha256}", auth=AgencyToken(), response=VerdictOut, summary="What became of a delivery")
+@router.get(
+    "/{domain}/{dataset}/{sha256}", auth=AgencyToken(), response=VerdictOut, summary="What became of a delivery",
+    openapi_extra={"responses": described(401, 403, 404, 409, 422, 429)},
+)  # fmt: skip
 def verdict(request: HttpRequest, domain: str, dataset: str, sha256: Annotated[str, Path(pattern=SHA256)]) -> dict[str, Any]:
     contract = _deliverable(request, domain, dataset)
     found = {"dataset": contract.id, "sha256": sha256}

@@ -16,7 +16,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+import schemathesis
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 from typer.testing import CliRunner
 
 from catalog.access.failures import ALLOWED, Failures
@@ -293,6 +296,22 @@ def test_failures_are_counted_per_address_and_forgotten(monkeypatch: pytest.Monk
     assert failures.note("a") == 60 and failures.note("b") == 0
     clock[0] = 61.0
     assert failures.note("a") == 0
+
+
+def test_the_api_does_what_its_description_says(door: Door) -> None:
+    described = schemathesis.openapi.from_url(f"http://127.0.0.1:{door.port}/api/v1/openapi.json").include(path_regex="/deliveries/")
+    operations = [found.ok() for found in described.get_all_operations()]
+    assert len(operations) == 2
+    for operation in operations:
+
+        @hypothesis.settings(max_examples=20, deadline=None)
+        @hypothesis.given(operation.as_strategy())
+        def answers(case: schemathesis.Case) -> None:
+            case.path_parameters |= {"domain": "ho-tich", "dataset": "to-cong-tac"}  # a guessed name is never there
+            # A name's suffix, an empty body, a wrong hash: a schema cannot say all that is refused.
+            case.call_and_validate(headers={"Authorization": f"Bearer {door.token}"}, excluded_checks=[positive_data_acceptance])
+
+        answers()
 
 
 # ---- tokens
