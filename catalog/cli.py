@@ -289,7 +289,7 @@ def serve(
     port: Annotated[int, typer.Option(help="The port.")] = 8000,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
 ) -> None:
-    """Serve the catalogue (pages, downloads, REST). Reads the store, never writes; Dagster is not needed."""
+    """Serve the catalogue (pages, downloads, REST). Reads the store, never writes it; takes HTTP deliveries into the drop folder. Dagster is not needed."""
     from catalog.web import serve as serve_catalogue
 
     serve_catalogue(settings(), host, port)

@@ -100,7 +100,8 @@ SHA256 = "^[0-9a-f]{64}$"
     response={202: Received},
     summary="Deliver a file",
     description=(
-        "Thân yêu cầu là chính tệp. / The body is the file itself, of any length, also chunked. "
+        "Cần `Authorization: Bearer …` với mã của cơ quan; thân yêu cầu là chính tệp. / "
+        "Needs an agency's token as `Authorization: Bearer …`; the body is the file itself, of any length, also chunked. "
         "`filename` says its format by its suffix; with `sha256`, a file that arrives damaged is not taken. "
         "The same bytes sent again are one delivery. The answer comes before the file is judged: ask `verdict_url`."
     ),
