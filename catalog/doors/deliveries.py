@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, cast
 
 from django.conf import settings
@@ -19,8 +20,8 @@ from ninja.security import HttpBearer
 from catalog.access.failures import Failures
 from catalog.access.tokens import Token, Tokens
 from catalog.doors.problem import described
+from pipelines.archive import SUFFIX
 from pipelines.contract import Contract
-from pipelines.gate.readers import SUFFIXES
 from pipelines.settings import Settings
 from pipelines.sources.dropfolder import Incomplete, TooLarge, put, shown_name, unfinished_name, waiting
 from pipelines.store import StoreMissing
@@ -197,11 +198,11 @@ def _deliverable(request: HttpRequest, domain: str, dataset: str) -> Contract:
 
 
 def _name(filename: str) -> str:
-    """The sender's file name without its folders; the suffix must be one that the gate reads."""
+    """The sender's file name without its folders. It needs a suffix, which says the format; whether that is read, the gate decides."""
     name = shown_name(filename.replace("\\", "/").rpartition("/")[2].strip())
-    suffix = name[name.rfind(".") :].lower() if "." in name else ""
-    if suffix not in SUFFIXES:
-        raise HttpError(422, f"filename: {suffix or '(?)'}: hãy gửi / send one of {', '.join(sorted(SUFFIXES))}")
+    suffix = PurePosixPath(name).suffix
+    if not SUFFIX.fullmatch(suffix.lower()):
+        raise HttpError(422, "filename: thiếu đuôi tệp, như .xlsx / lacks the suffix that says its format, such as .xlsx")
     if unfinished_name(name):
         raise HttpError(422, "filename: tên của tệp chưa hoàn chỉnh / a name for unfinished files")
     stem = name[: -len(suffix)].encode("utf-8", "replace")[:LONGEST_NAME].decode("utf-8", "ignore")

@@ -96,7 +96,7 @@ def build_upkeep(intake: Intake) -> tuple[dg.JobDefinition, dg.ScheduleDefinitio
 
     @dg.op(description="Remove what killed runs left half-written")
     def sweep_staging() -> None:
-        for file in (*intake.settings.staging.iterdir(), *intake.settings.drop.glob("*/*/.*.upload")):
+        for file in (*intake.settings.staging.glob("*"), *intake.settings.drop.glob("*/*/.*.upload")):
             if file.is_file() and file.stat().st_mtime < time() - STAGING_KEPT_SECONDS:
                 file.unlink()
 
