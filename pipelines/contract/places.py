@@ -11,8 +11,8 @@ SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 
-SFTP_KEYS = ("location", "user", "hostKey", "password", "privateKey", "passphrase", "doneMark", "steadySeconds", "removeTaken")
-S3_KEYS = ("location", "endpointUrl", "region", "accessKey", "secretKey", "caFile", "virtualHosted", "removeTaken")
+SFTP_KEYS = ("location", "user", "hostKey", "secret", "keySecret", "passphraseSecret", "doneMark", "steadySeconds", "removeTaken")
+S3_KEYS = ("location", "endpointUrl", "region", "idSecret", "secret", "caFile", "virtualHosted", "removeTaken")
 DESCRIPTIVE = ("format", "delimiter", "encoding")
 """ODCS's own words about the files; how a file is read stands in the contract's `reading`."""
 
@@ -31,10 +31,11 @@ class SftpPlace:
     pattern: str
     host_keys: tuple[str, ...]
     """Fingerprints as `ssh-keygen -lf` prints them. A server that shows none of them is not spoken to."""
-    password: str | None = None
-    """Name of a secret, as are ``private_key`` and ``passphrase``."""
-    private_key: str | None = None
-    passphrase: str | None = None
+    secret: str | None = None
+    """Name of the secret that holds the password."""
+    key_secret: str | None = None
+    """Name of the secret that holds a private key, and ``passphrase_secret`` what opens it."""
+    passphrase_secret: str | None = None
     done_mark: str | None = None
     """`x.csv` is whole when `x.csv<done_mark>` stands beside it; without one, when two listings agree on its size and date."""
     steady_seconds: float = 3.0
@@ -51,9 +52,10 @@ class Bucket:
     pattern: str
     endpoint: str | None = None
     region: str = "us-east-1"
-    access_key: str | None = None
-    """Name of a secret, as is ``secret_key``; without both the bucket is read anonymously."""
-    secret_key: str | None = None
+    id_secret: str | None = None
+    """Name of the secret that holds the access key's id; without it and ``secret`` the bucket is read anonymously."""
+    secret: str | None = None
+    """Name of the secret that holds the secret access key."""
     ca_file: str | None = None
     """Certificates (PEM) of the authority that signed the endpoint's, where that is none of the public ones."""
     virtual_hosted: bool = False
@@ -62,7 +64,7 @@ class Bucket:
 
 def sftp_place(raw: Mapping[str, Any]) -> tuple[SftpPlace | None, list[Fault]]:
     """The place that an `sftp` server entry describes, or its mistakes."""
-    faults = [*_unknown(raw, SFTP_KEYS), *_secrets(raw, "password", "privateKey", "passphrase"), *_flags(raw, "removeTaken")]
+    faults = [*_unknown(raw, SFTP_KEYS), *_secrets(raw, "secret", "keySecret", "passphraseSecret"), *_flags(raw, "removeTaken")]
     address = urlsplit(str(raw.get("location", "")))
     folder, _, pattern = unquote(address.path).rpartition("/")
     port: int | None = None
@@ -73,12 +75,12 @@ def sftp_place(raw: Mapping[str, Any]) -> tuple[SftpPlace | None, list[Fault]]:
     if address.scheme != "sftp" or not address.hostname or not pattern:
         faults.append((f"location `{raw.get('location')}` is no place for files", "write sftp://host/folder/*.csv"))
     if address.password is not None:
-        faults.append(("a password stands in location", "put it into a secret, and the secret's name into `password`"))
+        faults.append(("a password stands in location", "put it into a secret, and the secret's name into `secret`"))
     user = raw.get("user") or address.username
     if not user:
         faults.append(("user is missing", "name the account in `user`, or as sftp://user@host/…"))
-    if not raw.get("password") and not raw.get("privateKey"):
-        faults.append(("neither password nor privateKey is named", "name the secret that holds one"))
+    if not raw.get("secret") and not raw.get("keySecret"):
+        faults.append(("neither secret nor keySecret is given", "name the secret that holds the password, or the private key"))
     keys = raw.get("hostKey") or ()
     keys = (keys,) if isinstance(keys, str) else tuple(keys)
     if not keys or not all(isinstance(key, str) and FINGERPRINT.fullmatch(key) for key in keys):
@@ -97,15 +99,15 @@ def sftp_place(raw: Mapping[str, Any]) -> tuple[SftpPlace | None, list[Fault]]:
     if faults:
         return None, faults
     place = SftpPlace(
-        address.hostname or "", port or 22, str(user), folder or "/", pattern, keys, raw.get("password"), raw.get("privateKey"),
-        raw.get("passphrase"), mark, float(steady), bool(raw.get("removeTaken")),
+        address.hostname or "", port or 22, str(user), folder or "/", pattern, keys, raw.get("secret"), raw.get("keySecret"),
+        raw.get("passphraseSecret"), mark, float(steady), bool(raw.get("removeTaken")),
     )  # fmt: skip
     return place, []
 
 
 def bucket(raw: Mapping[str, Any]) -> tuple[Bucket | None, list[Fault]]:
     """The bucket that an `s3` server entry describes, or its mistakes."""
-    faults = [*_unknown(raw, S3_KEYS), *_secrets(raw, "accessKey", "secretKey"), *_flags(raw, "removeTaken", "virtualHosted")]
+    faults = [*_unknown(raw, S3_KEYS), *_secrets(raw, "idSecret", "secret"), *_flags(raw, "removeTaken", "virtualHosted")]
     # Not by urlsplit: a key may hold `?` and `#`.
     location = str(raw.get("location", ""))
     name, _, key = location.removeprefix("s3://").partition("/")
@@ -117,12 +119,12 @@ def bucket(raw: Mapping[str, Any]) -> tuple[Bucket | None, list[Fault]]:
         address = urlsplit(str(endpoint))
         if address.scheme not in ("http", "https") or not address.hostname or address.username:
             faults.append((f"endpointUrl `{endpoint}` is no address of a service", "write https://host:port"))
-    if bool(raw.get("accessKey")) != bool(raw.get("secretKey")):
-        faults.append(("accessKey and secretKey go together", "name the secrets of both, or of neither for a public bucket"))
+    if bool(raw.get("idSecret")) != bool(raw.get("secret")):
+        faults.append(("idSecret and secret go together", "name the secrets of both, or of neither for a public bucket"))
     if faults:
         return None, faults
     found = Bucket(
-        name, folder, pattern, endpoint, str(raw.get("region", Bucket.region)), raw.get("accessKey"), raw.get("secretKey"),
+        name, folder, pattern, endpoint, str(raw.get("region", Bucket.region)), raw.get("idSecret"), raw.get("secret"),
         raw.get("caFile"), bool(raw.get("virtualHosted")), bool(raw.get("removeTaken")),
     )  # fmt: skip
     return found, []

@@ -13,7 +13,7 @@ from obstore.store import S3Store
 from pipelines.contract.places import Bucket
 from pipelines.sources import Fetched, SourceUnavailable
 from pipelines.sources.remote_files import Changed, RemoteFile, pull
-from pipelines.sources.secrets import MissingSecret, Secret, secret
+from pipelines.sources.secrets import Secret, secret
 
 CHUNK = 4 << 20
 CONNECT = timedelta(seconds=20)
@@ -26,7 +26,9 @@ SHOWN = 300
 
 
 def fetch(options: Bucket, state: dict[str, Any], staging: Path) -> Iterator[Fetched]:
-    """New objects under the prefix. An object is whole whenever it is listed. Raises `SourceUnavailable`; its text holds no secret."""
+    """New objects under the prefix. An object is whole whenever it is listed. Raises `SourceUnavailable`, whose text holds
+    no secret, and `MissingSecret`.
+    """
     yield from pull(Objects(options), options.pattern, state, staging, remove_taken=options.remove_taken)
 
 
@@ -37,10 +39,7 @@ class Objects:
         self.identity = f"s3://{options.endpoint or ''}/{options.bucket}/{options.folder}"
         self._folder = f"{options.folder}/" if options.folder else ""
         self._bucket = options.bucket
-        try:
-            self._secrets = [secret(name) for name in (options.access_key, options.secret_key) if name]
-        except MissingSecret as error:
-            raise SourceUnavailable(str(error)) from None
+        self._secrets = [secret(name) for name in (options.id_secret, options.secret) if name]
         with self._explained():
             self._store = S3Store(options.bucket, **_config(options, self._secrets))
 

@@ -12,7 +12,7 @@ import paramiko
 from pipelines.contract.places import SftpPlace
 from pipelines.sources import Fetched, SourceUnavailable
 from pipelines.sources.remote_files import Changed, RemoteFile, pull
-from pipelines.sources.secrets import MissingSecret, Secret, secret
+from pipelines.sources.secrets import Secret, secret
 
 CONNECT_SECONDS = 20
 SILENCE_SECONDS = 60
@@ -27,7 +27,7 @@ KEY_KINDS = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 
 
 def fetch(options: SftpPlace, state: dict[str, Any], staging: Path) -> Iterator[Fetched]:
-    """New whole files of the folder. Raises `SourceUnavailable`; its text holds no secret."""
+    """New whole files of the folder. Raises `SourceUnavailable`, whose text holds no secret, and `MissingSecret`."""
     with connected(options) as folder:
         yield from pull(
             folder, options.pattern, state, staging,
@@ -38,14 +38,17 @@ def fetch(options: SftpPlace, state: dict[str, Any], staging: Path) -> Iterator[
 @contextmanager
 def connected(options: SftpPlace) -> Iterator["Folder"]:
     """The folder, over one connection: its server is the pinned one, and the account was let in."""
-    secrets = [secret for secret in (_secret(options.password), _secret(options.private_key), _secret(options.passphrase)) if secret]
+    held = {name: secret(name) for name in (options.secret, options.key_secret, options.passphrase_secret) if name}
+    revealed = lambda name: held[name].reveal() if name else None
+    secrets = list(held.values())
+    key = _key(revealed(options.key_secret), revealed(options.passphrase_secret))
     client = paramiko.SSHClient()
     client.set_missing_host_key_policy(_Pinned(options.host_keys))
     with _explained(options.host, secrets):
         try:
             client.connect(
                 options.host, options.port, options.user,
-                password=_revealed(options.password), pkey=_key(options), allow_agent=False, look_for_keys=False,
+                password=revealed(options.secret), pkey=key, allow_agent=False, look_for_keys=False,
                 timeout=CONNECT_SECONDS, banner_timeout=CONNECT_SECONDS, auth_timeout=CONNECT_SECONDS, channel_timeout=CONNECT_SECONDS,
             )  # fmt: skip
             channel = client.open_sftp()
@@ -115,30 +118,15 @@ class _Pinned(paramiko.MissingHostKeyPolicy):
             )
 
 
-def _secret(name: str | None) -> Secret | None:
-    if name is None:
-        return None
-    try:
-        return secret(name)
-    except MissingSecret as error:
-        raise SourceUnavailable(str(error)) from None
-
-
-def _revealed(name: str | None) -> str | None:
-    found = _secret(name)
-    return found.reveal() if found else None
-
-
-def _key(options: SftpPlace) -> paramiko.PKey | None:
-    text = _revealed(options.private_key)
+def _key(text: str | None, passphrase: str | None) -> paramiko.PKey | None:
     if text is None:
         return None
     for kind in KEY_KINDS:
         try:
-            return kind.from_private_key(StringIO(text + "\n"), _revealed(options.passphrase))
+            return kind.from_private_key(StringIO(text + "\n"), passphrase)
         except (paramiko.SSHException, ValueError):
             continue
-    raise SourceUnavailable(f"the secret {options.private_key} is no private key that its passphrase opens (Ed25519, ECDSA or RSA)")
+    raise SourceUnavailable("the secret named by keySecret is no private key that its passphrase opens (Ed25519, ECDSA or RSA)")
 
 
 @contextmanager
