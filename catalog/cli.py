@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from catalog.cli_token import token
+from catalog.sample_servers import start_sample_servers
 from catalog.services import DagsterFollows, Services, taken
 from pipelines.contract import Contract, InvalidRegister, Register, load_register
 from pipelines.intake import Intake
@@ -255,32 +256,33 @@ def up(
             intake = Intake(where, register)
             if intake.store.snapshot() == 0 and not where.drop.exists():
                 samples(None)
-            outcomes, broken = _run(intake, list(intake.stale()))
-            _report(outcomes, broken, as_json=False)
-            intake.store.close()
-            _supervise(where, host, port, dagster_port)
+            url = f"http://{host}:{port}"
+            with Services(os.environ | dagster_environment(where) | {"KHO_CATALOGUE_URL": url}) as services:
+                start_sample_servers(services, where, register, console)
+                outcomes, broken = _run(intake, list(intake.stale()))
+                _report(outcomes, broken, as_json=False)
+                intake.store.close()
+                _supervise(services, where, host, port, dagster_port)
     except AlreadyRunning:
         raise _fail(f"`kho up` runs already for {where.home}; stop it first, or name another folder in KHO_HOME.") from None
 
 
-def _supervise(where: Settings, host: str, port: int, dagster_port: int) -> None:
-    """Run the catalogue and Dagster as children; when one ends or we are told to stop, stop both."""
+def _supervise(services: Services, where: Settings, host: str, port: int, dagster_port: int) -> None:
+    """Run the catalogue and Dagster as children; when a service ends or we are told to stop, all are stopped."""
     from pipelines.orchestration.executors import close_abandoned_runs_now_and_then
 
     url = f"http://{host}:{port}"
-    environment = os.environ | dagster_environment(where) | {"KHO_CATALOGUE_URL": url}
-    with Services(environment) as services:
-        services.start("catalogue", [sys.executable, "-m", "catalog.cli", "serve", "--host", host, "--port", str(port)])
-        services.start(
-            "dagster",
-            [sys.executable, "-m", "dagster", "dev", "-m", "pipelines.definitions", "-h", host, "-p", str(dagster_port)],
-            log=where.home / "dagster.log",
-        )
-        services.wait_until_answering({"catalogue": f"{url}/healthz", "dagster": f"http://{host}:{dagster_port}/server_info"}, console)
-        console.print(
-            f"\n  Danh mục / catalogue   [bold]{url}[/bold]\n  Dagster                [bold]http://{host}:{dagster_port}[/bold]\n  Ctrl-C dừng tất cả / stops everything\n"
-        )
-        code = services.wait([DagsterFollows(where.register, f"http://{host}:{dagster_port}"), close_abandoned_runs_now_and_then(where)])
+    services.start("catalogue", [sys.executable, "-m", "catalog.cli", "serve", "--host", host, "--port", str(port)])
+    services.start(
+        "dagster",
+        [sys.executable, "-m", "dagster", "dev", "-m", "pipelines.definitions", "-h", host, "-p", str(dagster_port)],
+        log=where.home / "dagster.log",
+    )
+    services.wait_until_answering({"catalogue": f"{url}/healthz", "dagster": f"http://{host}:{dagster_port}/server_info"}, console)
+    console.print(
+        f"\n  Danh mục / catalogue   [bold]{url}[/bold]\n  Dagster                [bold]http://{host}:{dagster_port}[/bold]\n  Ctrl-C dừng tất cả / stops everything\n"
+    )
+    code = services.wait([DagsterFollows(where.register, f"http://{host}:{dagster_port}"), close_abandoned_runs_now_and_then(where)])
     raise typer.Exit(code)
 
 
@@ -335,6 +337,34 @@ def status(as_json: JsonOption = False) -> None:
     )
     for path, why in intake.overlooked():
         console.print(f"[yellow]not read: {escape(str(path))}[/yellow]: {why}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def sources(
+    datasets: Annotated[list[str] | None, typer.Argument(help="Datasets; all that are fetched when none is named.")] = None,
+    test: Annotated[bool, typer.Option("--test", help="Ask each system now whether it answers and holds the contract's columns.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Where the datasets that nobody delivers come from: system, address, when it was last read, what was wrong."""
+    from catalog.cli_sources import sources as rows_of
+
+    where = settings()
+    register = _register(where)
+    chosen = [_contract(register, d) for d in datasets] if datasets else list(register.contracts.values())
+    if files := [c.id for c in chosen if datasets and not c.source]:
+        raise _fail(f"{', '.join(files)}: delivered as files, not fetched.")
+    rows = rows_of(where, register, chosen, test)
+    if as_json:
+        _print_json(rows)
+    else:
+        table = Table("dataset", "from", "address", "last read", "trouble")
+        for row in rows:
+            told = row["found"] if test else row["trouble"] or ""
+            label = f"{row['server']} ({row['kind']}{', SYNTHETIC' if row['synthetic'] else ''})"
+            table.add_row(row["dataset"], label, row["place"], str(row["read_at"] or "–")[:16], escape(str(told)))
+        out.print(table)
+    if test and not all(row["answers"] for row in rows):
+        raise typer.Exit(Exit.BROKEN)
 
 
 @app.command()

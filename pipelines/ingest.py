@@ -8,7 +8,7 @@ import json
 import logging
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,9 +18,14 @@ import pyarrow as pa
 from pipelines import archive, ledger
 from pipelines.contract import Contract, Register
 from pipelines.gate import Judgement, judge
+from pipelines.gate.judge import withheld
 from pipelines.ledger import Arrival, now
 from pipelines.outcome import CheckResult, Outcome, Verdict
+from pipelines.sources import Fetched, SourceUnavailable, Withheld
 from pipelines.sources.dropfolder import Look, clear, look, settled, taken
+from pipelines.sources.kinds import fetcher
+from pipelines.sources.secrets import MissingSecret
+from pipelines.sources.servers import Place, place_of
 from pipelines.sql import literal, quote, quote_name
 from pipelines.store import Release, Store, ensure_fits
 
@@ -37,15 +42,17 @@ def pending(store: Store, contract: Contract) -> Look:
 
 
 def ingest(store: Store, register: Register, dataset: str, run_id: str) -> list[Outcome]:
-    """Take in whatever is new for ``dataset``: files in its drop folder, its reference data, its query's inputs,
-    or its last delivery again when the contract's rules changed. One outcome per delivery; `unchanged` when none.
+    """Take in whatever is new for ``dataset``: files in its drop folder, what its source holds, its reference data, its query's
+    inputs, or its last delivery again when the contract's rules changed. One outcome per delivery; `unchanged` when none.
 
-    Raises on infrastructure faults only (disk, catalogue, permissions, a query that cannot run).
+    Raises on infrastructure faults only (disk, catalogue, permissions, a query that cannot run, a source that does not answer).
     """
     contract = register.contracts[dataset]
     if contract.query:
         return [_derive(store, register, contract, run_id)]
     outcomes = [_take(store, contract, arrival, run_id) for arrival in _arrivals(store, contract)]
+    if contract.source:
+        outcomes += _pull(store, contract, register.timezone, run_id)
     if outcomes:
         return outcomes
     release = store.releases().get(dataset)
@@ -74,6 +81,70 @@ def _arrivals(store: Store, contract: Contract) -> Iterator[Arrival]:
             yield Arrival(kept, dropped.name, sha, received, dropped=dropped)
 
 
+def _pull(store: Store, contract: Contract, timezone: str, run_id: str) -> list[Outcome]:
+    """Fetch what is new at the contract's source and take it in like any delivery.
+
+    What the next fetch starts from is committed with the delivery that it came with. Raises `SourceUnavailable`, and notes it.
+    """
+    place = place_of(contract, store.settings, timezone)
+    before = store.source_state(contract.id)
+    state = before.state if before and before.origin == place.origin else {}
+    store.settings.staging.mkdir(parents=True, exist_ok=True)
+    outcomes = []
+    try:
+        for offer in fetcher(place.kind)(place.contract, state, store.settings.staging):
+            outcome = _offered(store, contract, offer, place, run_id)
+            outcomes += [outcome] if outcome else []
+            if isinstance(offer, Withheld) or (not offer.judged_once and outcome and outcome.verdict == "refused"):
+                break  # what follows would start from a state that was never reached
+    except (SourceUnavailable, MissingSecret) as error:
+        if before is None or before.trouble != str(error):
+            store.note_source(contract.id, place.origin, state, str(error))
+        raise
+    if before and before.trouble and not outcomes:
+        store.note_source(contract.id, place.origin, state)
+    return outcomes
+
+
+def _offered(store: Store, contract: Contract, offer: Fetched | Withheld, place: Place, run_id: str) -> Outcome | None:
+    """Take in one offer of a source; None when it is what was refused the last time already, and there is nothing new to say."""
+    if isinstance(offer, Withheld):
+        seal = json.dumps([offer.name, [asdict(r) for r in offer.reasons]], ensure_ascii=False)
+        arrival = Arrival(store.settings.staging / offer.name, offer.name, hashlib.sha256(seal.encode()).hexdigest(), now())
+    else:
+        try:
+            sha, kept = archive.keep(store.settings.archive, offer.file)
+        finally:
+            offer.file.unlink(missing_ok=True)
+        name = offer.name if not (offer.synthetic or place.synthetic) else _marked(offer.name)
+        arrival = Arrival(
+            kept, name, sha, now(), decisions=offer.decisions, origin=place.origin, state=offer.state, judged_once=offer.judged_once
+        )  # fmt: skip
+    judged = store.judged(contract.id)
+    if judged and judged.standing == "refused" and judged.sha256 == arrival.sha256 and _judged_under(store, contract, arrival.sha256):
+        return None
+    if isinstance(offer, Withheld):
+        release = store.releases().get(contract.id)
+        return _commit(store, contract, withheld(offer.reasons), arrival, _outcome_of(store, contract, arrival), release, run_id, now())
+    return _take(store, contract, arrival, run_id)
+
+
+def _marked(name: str) -> str:
+    """The name of a synthetic delivery carries the word that says so."""
+    path = Path(name)
+    return name if SYNTHETIC_MARK in name.lower() else f"{path.stem}.{SYNTHETIC_MARK}{path.suffix}"
+
+
+def _judged_under(store: Store, contract: Contract, sha256: str) -> bool:
+    """Whether these bytes were judged by the contract as it is now."""
+    with store.reader() as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM kho.ledger WHERE dataset = ? AND sha256 = ? AND contract_fingerprint = ?",
+            [contract.id, sha256, contract.fingerprint],
+        ).fetchone()
+    return bool(row and row[0])
+
+
 def _unchanged(store: Store, dataset: str) -> Outcome:
     judged = store.judged(dataset)
     release = store.releases().get(dataset)
@@ -97,8 +168,23 @@ def _last_delivery(store: Store, contract: Contract, sha256: str) -> Arrival | N
 def _take(store: Store, contract: Contract, arrival: Arrival, run_id: str) -> Outcome:
     """Judge one archived delivery and commit what became of it; then, and only then, clear it from the drop folder."""
     release = store.releases().get(contract.id)
-    judged = store.judged(contract.id)
-    outcome = Outcome(
+    outcome = _outcome_of(store, contract, arrival)
+    started = now()
+    if not arrival.rejudged and _known(store, contract, release, arrival.sha256):
+        with store.transaction(f"{contract.id}: duplicate", _info(outcome, run_id)) as connection:
+            source = ledger.record(connection, contract, replace(outcome, release=None), arrival, run_id, started)
+        store.remember_source(contract.id, source)
+    else:
+        outcome = _judge_and_commit(store, contract, arrival, outcome, release, run_id, started)
+    if arrival.dropped is not None and not clear(arrival.dropped, store.settings.not_removed):
+        log.warning("%s: %s was taken in and cannot be removed from the drop folder", contract.id, arrival.name)
+    return outcome
+
+
+def _outcome_of(store: Store, contract: Contract, arrival: Arrival) -> Outcome:
+    """The outcome of a delivery before it is judged: what stands if it changes nothing."""
+    release, judged = store.releases().get(contract.id), store.judged(contract.id)
+    return Outcome(
         contract.id,
         "duplicate",
         arrival.name,
@@ -110,15 +196,6 @@ def _take(store: Store, contract: Contract, arrival: Arrival, run_id: str) -> Ou
         standing=judged.standing if judged else None,
         checks=judged.checks if judged else (),
     )
-    started = now()
-    if not arrival.rejudged and _known(store, contract, release, arrival.sha256):
-        with store.transaction(f"{contract.id}: duplicate", _info(outcome, run_id)) as connection:
-            ledger.record(connection, contract, replace(outcome, release=None), arrival, run_id, started)
-    else:
-        outcome = _judge_and_commit(store, contract, arrival, outcome, release, run_id, started)
-    if arrival.dropped is not None and not clear(arrival.dropped, store.settings.not_removed):
-        log.warning("%s: %s was taken in and cannot be removed from the drop folder", contract.id, arrival.name)
-    return outcome
 
 
 def _known(store: Store, contract: Contract, release: Release | None, sha256: str) -> bool:
@@ -172,8 +249,9 @@ def _commit(
             total = _profile(connection, contract, outcome.delivery_id)
             outcome = replace(outcome, checks=checks, rows_total=total)
         ledger.record_rows(connection, outcome, judgement)
-        ledger.record(connection, contract, outcome, arrival, run_id, started, judgement.decisions)
+        source = ledger.record(connection, contract, outcome, arrival, run_id, started, judgement.decisions)
     store.remember(outcome, contract.fingerprint)
+    store.remember_source(contract.id, source)
     return outcome
 
 

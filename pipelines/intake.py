@@ -54,6 +54,8 @@ class Intake:
                         found[dataset] = "its sources have newer releases"
             elif waiting := self._waiting(contract):
                 found[dataset] = waiting
+            elif contract.source and not (releases and self.store.source_state(dataset)):
+                found[dataset] = "its source was never read"
             elif contract.reference_data and (release is None or release.sha256 != archive.digest(contract.reference_data)):
                 found[dataset] = "its reference data is new"
             elif release and release.fingerprint != contract.fingerprint and contract.load_mode != "append":

@@ -20,6 +20,21 @@ class Settings:
     """A file in the drop folder that changed less than this ago may still be being written."""
     upload_limit: int = 2 << 30
     """Bytes that one HTTP upload may have."""
+    servers_file: Path | None = None
+
+    @property
+    def servers(self) -> Path:
+        """This installation's addresses of the systems that contracts name (`pipelines/sources/servers.py`); it need not exist.
+
+        ``KHO_SERVERS``, else `servers.yaml` in ``home``, else that of the synthetic sample servers.
+        """
+        own = self.servers_file or self.home / "servers.yaml"
+        return own if self.servers_file or own.exists() else self.samples / "servers.synthetic.yaml"
+
+    @property
+    def samples(self) -> Path:
+        """What the sample servers of a first run serve; synthetic throughout."""
+        return self.home / "samples"
 
     @property
     def catalogue(self) -> Path:
@@ -77,12 +92,14 @@ def dagster_environment(where: Settings) -> dict[str, str]:
 
 
 def settings() -> Settings:
-    """Settings from ``KHO_REGISTER`` and ``KHO_HOME`` (by default ``datasets/`` and ``var/`` beside the code),
+    """Settings from ``KHO_REGISTER`` and ``KHO_HOME`` (by default ``datasets/`` and ``var/`` beside the code), ``KHO_SERVERS``,
     ``KHO_QUIET_SECONDS`` and ``KHO_UPLOAD_LIMIT`` (bytes).
     """
+    servers = os.environ.get("KHO_SERVERS")
     return Settings(
         register=Path(os.environ.get("KHO_REGISTER", PROJECT / "datasets")).resolve(),
         home=Path(os.environ.get("KHO_HOME", PROJECT / "var")).resolve(),
+        servers_file=Path(servers).resolve() if servers else None,
         quiet_seconds=float(os.environ.get("KHO_QUIET_SECONDS", Settings.quiet_seconds)),
         upload_limit=int(os.environ.get("KHO_UPLOAD_LIMIT", Settings.upload_limit)),
     )

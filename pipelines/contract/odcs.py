@@ -32,6 +32,7 @@ from pipelines.contract.model import (
 )
 from pipelines.contract.problem import Problem
 from pipelines.contract.reading import reading_of
+from pipelines.contract.source import source_of
 from pipelines.contract.yaml_lines import line_of
 
 DATASET_PROPERTIES = {
@@ -203,6 +204,10 @@ class ContractReader:
         reading, faults = reading_of(properties.get("reading"), {c.name for c in columns})
         for fault in faults:
             self._problem(where, *fault)
+        load_mode = self._choice(where, properties.get("loadMode"), get_args(LoadMode))
+        source, faults = source_of(self._items(("servers",), raw.get("servers")), {c.name for c in columns}, load_mode)
+        for fault in faults:
+            self._problem(("servers",), *fault)
         contract: dict[str, Any] = dict(  # noqa: C408 - read as the keyword arguments they become
             id=self.id,
             file=self.file,
@@ -220,7 +225,7 @@ class ContractReader:
             personal=personal,
             legal_basis=properties.get("legalBasis"),
             licence=licence,
-            load_mode=self._choice(where, properties.get("loadMode"), get_args(LoadMode)),
+            load_mode=load_mode,
             delivery=self._choice(where, properties.get("delivery"), DELIVERIES),
             cycle=cycle,
             grace_days=grace,
@@ -232,6 +237,7 @@ class ContractReader:
             sample=self._sample(where, properties.get("sample"), {c.name for c in columns}),
             reading=reading,
             threshold=threshold,
+            source=source,
         )
         for column in columns:
             if (column.sample or "").startswith("sql:") and column.name in contract["sample"].columns:
@@ -242,7 +248,8 @@ class ContractReader:
             return None
         query = self.file.with_name(self.file.name.removesuffix(".odcs.yaml") + ".sql")
         judged = json.dumps(
-            [contract["load_mode"], threshold, repr(reading), [repr(c) for c in columns], [repr(r) for r in rules]],
+            [contract["load_mode"], threshold, repr(reading), [repr(c) for c in columns], [repr(r) for r in rules]]
+            + ([repr(source)] if source else []),
             ensure_ascii=False,
         ) + (query.read_text(encoding="utf-8") if query.exists() else "")
         return Contract(**contract, fingerprint=hashlib.sha256(judged.encode()).hexdigest()[:16])
