@@ -1,20 +1,13 @@
-"""`servers` of the types `sftp` and `s3` → where files are fetched from, with every mistake explained."""
+"""`servers` of the types `sftp` and `s3`: where files are fetched from, with every mistake explained that `source` does not know of."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
-
-SFTP_KEYS = ("location", "user", "hostKey", "secret", "keySecret", "passphraseSecret", "doneMark", "steadySeconds", "removeTaken")
-S3_KEYS = ("location", "endpointUrl", "region", "idSecret", "secret", "caFile", "virtualHosted", "removeTaken")
-DESCRIPTIVE = ("format", "delimiter", "encoding")
-"""ODCS's own words about the files; how a file is read stands in the contract's `reading`."""
 
 Fault = tuple[str, str]
 """What is wrong, and what to write instead."""
@@ -64,7 +57,7 @@ class Bucket:
 
 def sftp_place(raw: Mapping[str, Any]) -> tuple[SftpPlace | None, list[Fault]]:
     """The place that an `sftp` server entry describes, or its mistakes."""
-    faults = [*_unknown(raw, SFTP_KEYS), *_secrets(raw, "secret", "keySecret", "passphraseSecret"), *_flags(raw, "removeTaken")]
+    faults = [*_flags(raw, "removeTaken")]
     address = urlsplit(str(raw.get("location", "")))
     folder, _, pattern = unquote(address.path).rpartition("/")
     port: int | None = None
@@ -74,8 +67,6 @@ def sftp_place(raw: Mapping[str, Any]) -> tuple[SftpPlace | None, list[Fault]]:
         faults.append((f"location `{raw.get('location')}` has no valid port", "write sftp://host:22/folder/*.csv"))
     if address.scheme != "sftp" or not address.hostname or not pattern:
         faults.append((f"location `{raw.get('location')}` is no place for files", "write sftp://host/folder/*.csv"))
-    if address.password is not None:
-        faults.append(("a password stands in location", "put it into a secret, and the secret's name into `secret`"))
     user = raw.get("user") or address.username
     if not user:
         faults.append(("user is missing", "name the account in `user`, or as sftp://user@host/…"))
@@ -107,7 +98,7 @@ def sftp_place(raw: Mapping[str, Any]) -> tuple[SftpPlace | None, list[Fault]]:
 
 def bucket(raw: Mapping[str, Any]) -> tuple[Bucket | None, list[Fault]]:
     """The bucket that an `s3` server entry describes, or its mistakes."""
-    faults = [*_unknown(raw, S3_KEYS), *_secrets(raw, "idSecret", "secret"), *_flags(raw, "removeTaken", "virtualHosted")]
+    faults = [*_flags(raw, "removeTaken", "virtualHosted")]
     # Not by urlsplit: a key may hold `?` and `#`.
     location = str(raw.get("location", ""))
     name, _, key = location.removeprefix("s3://").partition("/")
@@ -130,24 +121,11 @@ def bucket(raw: Mapping[str, Any]) -> tuple[Bucket | None, list[Fault]]:
     return found, []
 
 
-def _unknown(raw: Mapping[str, Any], known: tuple[str, ...]) -> Iterator[Fault]:
-    for key in raw:
-        if key not in known and key not in DESCRIPTIVE:
-            near = get_close_matches(key, known, 1)
-            yield f"{key} is not known here", f"did you mean `{near[0]}`?" if near else f"known are: {', '.join(known)}"
-
-
-def _secrets(raw: Mapping[str, Any], *keys: str) -> Iterator[Fault]:
-    for key in keys:
-        if (value := raw.get(key)) is not None and not (isinstance(value, str) and SECRET_NAME.fullmatch(value)):
-            # The value is not repeated: it may be the secret itself.
-            yield (
-                f"{key} is not the name of a secret",
-                "write the name alone, such as SYT_SFTP; the secret stands in the environment or a file",
-            )
-
-
 def _flags(raw: Mapping[str, Any], *keys: str) -> Iterator[Fault]:
     for key in keys:
         if key in raw and not isinstance(raw[key], bool):
             yield f"{key} `{raw[key]}` is neither true nor false", "write true or false"
+
+
+PLACES: dict[str, Callable[[Mapping[str, Any]], tuple[Any, list[Fault]]]] = {"sftp": sftp_place, "s3": bucket}
+"""Kind of source → what reads its options."""

@@ -5,7 +5,7 @@ from importlib import import_module
 from pipelines.contract.source import DATABASES
 from pipelines.sources import Fetch, Probe
 
-MODULES = dict.fromkeys(DATABASES, "pipelines.sources.database")
+MODULES = {**dict.fromkeys(DATABASES, "pipelines.sources.database"), "sftp": "pipelines.sources.sftp", "s3": "pipelines.sources.s3"}
 
 
 def fetcher(kind: str) -> Fetch:

@@ -3,17 +3,19 @@
 import fcntl
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pipelines.archive import SUFFIX
+from pipelines.contract import Contract
 from pipelines.sources import Fetched, SourceUnavailable
 from pipelines.sources.dropfolder import shown_name, unfinished_name
 
 SYNTHETIC_MARK = "synthetic"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,21 @@ class Place(Protocol):
         ...
 
     def remove(self, name: str) -> None: ...
+
+
+def options_of(contract: Contract, read: Callable[[Mapping[str, Any]], tuple[T | None, list[tuple[str, str]]]]) -> T:
+    """The contract's source as its kind reads it. Raises `SourceUnavailable` when this installation's own address is a mistake."""
+    assert contract.source
+    options, faults = read(contract.source.options)
+    if options is None:
+        raise SourceUnavailable(f"{contract.source.server}: " + "; ".join(f"{message}: {fix}" for message, fix in faults))
+    return options
+
+
+def describe(place: Place, pattern: str) -> str:
+    """What a place holds, in a line."""
+    fitting = [file for file in place.listing() if fnmatchcase(file.name, pattern) and not unfinished_name(file.name)]
+    return f"{len(fitting)} files fit {pattern}, {sum(file.size for file in fitting):,} bytes"
 
 
 def pull(

@@ -10,9 +10,10 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError, PreconditionError
 from obstore.store import S3Store
 
-from pipelines.contract.places import Bucket
+from pipelines.contract import Contract
+from pipelines.contract.places import Bucket, bucket
 from pipelines.sources import Fetched, SourceUnavailable
-from pipelines.sources.remote_files import Changed, RemoteFile, pull
+from pipelines.sources.remote_files import Changed, RemoteFile, describe, options_of, pull
 from pipelines.sources.secrets import Secret, secret
 
 CHUNK = 4 << 20
@@ -25,11 +26,19 @@ SHOWN = 300
 """Characters of a service's own complaint that a message quotes."""
 
 
-def fetch(options: Bucket, state: dict[str, Any], staging: Path) -> Iterator[Fetched]:
-    """New objects under the prefix. An object is whole whenever it is listed. Raises `SourceUnavailable`, whose text holds
-    no secret, and `MissingSecret`.
+def fetch(contract: Contract, state: dict[str, Any], staging: Path) -> Iterator[Fetched]:
+    """New objects under the prefix; an object is whole whenever it is listed.
+
+    Raises `SourceUnavailable`, whose text holds no secret, and `MissingSecret`.
     """
+    options = options_of(contract, bucket)
     yield from pull(Objects(options), options.pattern, state, staging, remove_taken=options.remove_taken)
+
+
+def probe(contract: Contract) -> str:
+    """Look whether the service lists the prefix. Raises as `fetch`."""
+    options = options_of(contract, bucket)
+    return describe(Objects(options), options.pattern)
 
 
 class Objects:

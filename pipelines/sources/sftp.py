@@ -9,9 +9,10 @@ from typing import Any
 
 import paramiko
 
-from pipelines.contract.places import SftpPlace
+from pipelines.contract import Contract
+from pipelines.contract.places import SftpPlace, sftp_place
 from pipelines.sources import Fetched, SourceUnavailable
-from pipelines.sources.remote_files import Changed, RemoteFile, pull
+from pipelines.sources.remote_files import Changed, RemoteFile, describe, options_of, pull
 from pipelines.sources.secrets import Secret, secret
 
 CONNECT_SECONDS = 20
@@ -26,13 +27,21 @@ WINDOW = 256
 KEY_KINDS = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 
 
-def fetch(options: SftpPlace, state: dict[str, Any], staging: Path) -> Iterator[Fetched]:
+def fetch(contract: Contract, state: dict[str, Any], staging: Path) -> Iterator[Fetched]:
     """New whole files of the folder. Raises `SourceUnavailable`, whose text holds no secret, and `MissingSecret`."""
+    options = options_of(contract, sftp_place)
     with connected(options) as folder:
         yield from pull(
             folder, options.pattern, state, staging,
             steady_seconds=options.steady_seconds, done_mark=options.done_mark, remove_taken=options.remove_taken,
         )  # fmt: skip
+
+
+def probe(contract: Contract) -> str:
+    """Look whether the server lets in and lists the folder. Raises as `fetch`."""
+    options = options_of(contract, sftp_place)
+    with connected(options) as folder:
+        return describe(folder, options.pattern)
 
 
 @contextmanager

@@ -5,9 +5,9 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import asyncssh
 import obstore
@@ -15,10 +15,13 @@ import pytest
 import requests
 
 from pipelines.archive import digest
-from pipelines.contract.places import Bucket, SftpPlace, bucket, sftp_place
+from pipelines.contract import Contract, InvalidRegister, Source, load_register
+from pipelines.contract.places import PLACES
 from pipelines.sources import Fetched, SourceUnavailable, s3, sftp
+from pipelines.sources.kinds import fetcher, prober
 from pipelines.sources.secrets import MissingSecret
 from tests.places import ACCOUNT, PASSPHRASE, PASSWORD, S3Server, SftpServer, put, s3_server, sftp_server
+from tests.warehouse import Warehouse, column, contract
 
 MB = 1 << 20
 LEFT_BY_PARAMIKO = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -40,23 +43,29 @@ def server(files: SftpServer, monkeypatch: pytest.MonkeyPatch) -> SftpServer:
     return files
 
 
-def place(server: SftpServer, **more: Any) -> SftpPlace:
-    made, faults = sftp_place(
+def place(server: SftpServer, **more: Any) -> Contract:
+    return source(
+        "sftp",
         {
             "location": f"sftp://{ACCOUNT}@127.0.0.1:{server.port}/*.csv", "hostKey": server.fingerprint, "secret": "SO_SFTP",
             "steadySeconds": 0.05, **more,
-        }
+        },
     )  # fmt: skip
-    assert made is not None, faults
-    return made
 
 
-def pull(options: SftpPlace | Bucket, staging: Path, state: dict[str, Any] | None = None) -> tuple[dict[str, str], dict[str, Any]]:
+def source(kind: str, options: dict[str, Any]) -> Contract:
+    """As much of a contract as a place looks at."""
+    given = {key: value for key, value in options.items() if value is not None}
+    assert not PLACES[kind](given)[1]
+    return cast(Contract, SimpleNamespace(source=Source(kind, "may-chu", given)))
+
+
+def pull(contract: Contract, staging: Path, state: dict[str, Any] | None = None) -> tuple[dict[str, str], dict[str, Any]]:
     """What came, by name, and the state after it was committed."""
     came: dict[str, str] = {}
     state = state or {}
-    kind: Any = sftp if isinstance(options, SftpPlace) else s3
-    for fetched in kind.fetch(options, state, staging):
+    assert contract.source
+    for fetched in fetcher(contract.source.kind)(contract, state, staging):
         assert isinstance(fetched, Fetched) and fetched.file.parent == staging and fetched.judged_once
         came[fetched.name] = fetched.file.read_text()
         fetched.file.unlink()
@@ -106,11 +115,11 @@ def test_a_file_that_changes_while_it_is_read_is_left(server: SftpServer, tmp_pa
 def test_a_file_taken_away_while_it_is_read_is_left(server: SftpServer, tmp_path: Path) -> None:
     server.put("a.csv", "a")
     gone = server.put("b.csv", "b")
-    source = sftp.fetch(place(server), {}, tmp_path)
+    fetching = sftp.fetch(place(server), {}, tmp_path)
     gone.touch()  # the later one
-    next(source)
+    next(fetching)
     gone.unlink()
-    assert list(source) == []
+    assert list(fetching) == []
 
 
 def test_with_a_done_mark_only_marked_files_are_whole(server: SftpServer, tmp_path: Path) -> None:
@@ -193,15 +202,12 @@ def test_trouble_is_explained_without_the_secret(
     server: SftpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, trouble: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    options = place(server)
+    port = 1 if trouble == "nobody there" else server.port
+    options = place(server, location=f"sftp://{ACCOUNT}@127.0.0.1:{port}/{'khong-co/' if trouble == 'no folder' else ''}*.csv")
     if trouble == "password":
         monkeypatch.setenv("KHO_SECRET_SO_SFTP", "sai-mật-khẩu")
     elif trouble == "no secret":
         monkeypatch.delenv("KHO_SECRET_SO_SFTP")
-    elif trouble == "nobody there":
-        options = replace(options, port=1)
-    else:
-        options = replace(options, folder="/khong-co")
     with pytest.raises((SourceUnavailable, MissingSecret)) as caught:
         list(sftp.fetch(options, {}, tmp_path))
     told = f"{caught.value!r} {caught.value.__cause__!r} {caplog.text}"
@@ -224,10 +230,8 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KHO_SECRET_S3_KEY", "khóa-bí-mật-chớ-nói")
 
 
-def objects(server: S3Server, location: str, **more: Any) -> Bucket:
-    made, faults = bucket({"location": location, "endpointUrl": server.url, "idSecret": "S3_ID", "secret": "S3_KEY", **more})
-    assert made is not None, faults
-    return made
+def objects(server: S3Server, location: str, **more: Any) -> Contract:
+    return source("s3", {"location": location, "endpointUrl": server.url, "idSecret": "S3_ID", "secret": "S3_KEY", **more})
 
 
 @pytest.mark.usefixtures("keys")
@@ -242,7 +246,7 @@ def test_new_objects_come_once_and_changed_ones_again(cloud: S3Server, tmp_path:
     put(store, "so-y-te/a.csv", "so-y-te/A.csv")  # as long as before
     came, state = pull(options, tmp_path, state)
     assert came == {"a.csv": "so-y-te/A.csv"}
-    assert pull(replace(options, remove_taken=True), tmp_path, state)[0] == {}
+    assert pull(objects(cloud, "s3://giao/so-y-te/*.csv", removeTaken=True), tmp_path, state)[0] == {}
     left = sorted(one["path"] for page in obstore.list(store) for one in page)
     assert left == ["so-y-te-2/e.csv", "so-y-te/.d.csv", "so-y-te/b.xlsx", "so-y-te/cu/c.csv"]
 
@@ -252,7 +256,7 @@ def test_a_listing_of_several_pages_is_read_to_its_end(cloud: S3Server, tmp_path
     store = cloud.bucket("nhieu")
     for n in range(1005):
         put(store, f"{n:04}.csv", str(n))
-    assert len(s3.Objects(objects(cloud, "s3://nhieu/*.csv")).listing()) == 1005
+    assert prober("s3")(objects(cloud, "s3://nhieu/*.csv")).startswith("1005 files")
 
 
 @pytest.mark.usefixtures("keys")
@@ -262,10 +266,10 @@ def test_an_object_replaced_after_the_listing_is_left_for_the_next_pull(cloud: S
     time.sleep(1.1)  # S3 tells times in seconds: the order of the two shall be certain
     put(store, "b.csv", "cũ")
     options = objects(cloud, "s3://thay/*.csv")
-    source = s3.fetch(options, {}, tmp_path)
-    first = next(source)
+    fetching = s3.fetch(options, {}, tmp_path)
+    first = next(fetching)
     put(store, "b.csv", "mới")
-    assert first.name == "a.csv" and list(source) == []
+    assert first.name == "a.csv" and list(fetching) == []
     first.file.unlink()
     assert pull(options, tmp_path, first.state)[0] == {"b.csv": "mới"}
 
@@ -299,10 +303,8 @@ def test_trouble_with_a_bucket_is_explained_without_the_secret(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr(s3, "RETRIES", 0)
-    options = objects(cloud, "s3://khong-co/*.csv")
-    if trouble == "nobody there":
-        options = replace(options, endpoint="http://127.0.0.1:1")
-    elif trouble == "no secret":
+    options = objects(cloud, "s3://khong-co/*.csv", endpointUrl="http://127.0.0.1:1" if trouble == "nobody there" else cloud.url)
+    if trouble == "no secret":
         monkeypatch.delenv("KHO_SECRET_S3_KEY")
     with pytest.raises((SourceUnavailable, MissingSecret)) as caught:
         list(s3.fetch(options, {}, tmp_path))
@@ -316,11 +318,56 @@ def test_a_public_bucket_needs_no_key(cloud: S3Server, tmp_path: Path) -> None:
     assert pull(objects(cloud, "s3://cong-khai/*.csv", idSecret=None, secret=None), tmp_path)[0] == {"a.csv": "a"}
 
 
+# ---- the whole way
+
+
+SFTP = {
+    "server": "so-y-te", "type": "sftp", "location": "sftp://u@h/in/*.csv",
+    "customProperties": [{"property": "hostKey", "value": "SHA256:" + "a" * 43}, {"property": "secret", "value": "P"}],
+}  # fmt: skip
+S3 = {"server": "kho-so", "type": "s3", "location": "s3://kho/in/*.csv"}
+
+
+def described(server: dict[str, Any]) -> dict[str, Any]:
+    return {**contract("y-te/co-so", [column("ma", required=True, primaryKey=True)], agency="SYT"), "servers": [server]}
+
+
+def test_files_of_a_server_go_the_whole_way_and_are_not_judged_twice(server: SftpServer, warehouse: Warehouse) -> None:
+    own = {
+        "location": f"sftp://{ACCOUNT}@127.0.0.1:{server.port}/*.csv",
+        "hostKey": server.fingerprint,
+        "secret": "SO_SFTP",
+        "steadySeconds": 0,
+    }
+    properties = [{"property": name, "value": value} for name, value in own.items() if name != "location"]
+    warehouse.add(described({**SFTP, "location": own["location"], "customProperties": properties}))
+    for n, (name, text) in enumerate((("1.csv", "ma\nA\n"), ("2.csv", "sai_cot\n1\n"), ("3.csv", "ma\nB\nC\n"))):
+        os.utime(server.put(name, text), (n, n))
+    intake = warehouse.intake()
+    assert [o.verdict for o in intake.take("y-te/co-so", "test")] == ["accepted", "refused", "accepted"]
+    assert warehouse.rows("SELECT ma FROM y_te.co_so ORDER BY ma") == [("B",), ("C",)]
+    assert [o.verdict for o in intake.take("y-te/co-so", "test")] == ["unchanged"]
+    assert not [file for file in warehouse.settings.staging.iterdir() if file.is_file()], "nothing stays in staging"
+    os.utime(server.put("4.csv", "sai_cot\n1\n"), (9, 9))
+    assert [o.verdict for o in warehouse.intake().take("y-te/co-so", "test")] == ["refused"], "after a restart too"
+    assert [o.verdict for o in warehouse.intake().take("y-te/co-so", "test")] == ["unchanged"]
+    changed = described({**SFTP, "location": own["location"], "customProperties": properties})
+    changed["schema"][0]["properties"][0]["logicalTypeOptions"] = {"maxLength": 1}
+    warehouse.add(changed)
+    outcomes = warehouse.intake().take("y-te/co-so", "test")
+    assert [o.file_name for o in outcomes] == ["3.csv"], "a changed rule judges the last delivery again, and fetches no old one"
+
+
 # ---- what a contract may say
 
 
-SFTP = {"location": "sftp://u@h/in/*.csv", "hostKey": "SHA256:" + "a" * 43, "secret": "P"}
-S3 = {"location": "s3://kho/in/*.csv"}
+def problems_of(warehouse: Warehouse, server: dict[str, Any]) -> str:
+    warehouse.add(described(server))
+    try:
+        load_register(warehouse.settings.register)
+    except InvalidRegister as invalid:
+        return "\n".join(map(str, invalid.problems))
+    return ""
 
 
 @pytest.mark.parametrize(
@@ -329,23 +376,26 @@ S3 = {"location": "s3://kho/in/*.csv"}
         ({"location": "ftp://u@h/in/*.csv"}, "location"),
         ({"location": "sftp://u@h:x/in/*.csv"}, "port"),
         ({"location": "sftp://u@h/in/"}, "location"),
-        ({"location": "sftp://u:P4ss@h/in/*.csv"}, "password stands in location"),
+        ({"location": "sftp://u:P4ss@h/in/*.csv"}, "user and password"),
         ({"location": "sftp://h/in/*.csv"}, "user"),
         ({"secret": None}, "neither"),
-        ({"secret": "mật khẩu thật"}, "secret is not the name"),
+        ({"secret": "mật khẩu thật"}, "name of a secret"),
+        ({"password": "mật khẩu thật"}, "holds a secret"),
         ({"hostKey": None}, "hostKey"),
         ({"hostKey": "MD5:aa"}, "hostKey"),
         ({"doneMark": "/done"}, "doneMark"),
         ({"steadySeconds": -1}, "steadySeconds"),
         ({"removeTaken": "yes"}, "removeTaken"),
-        ({"hostkey": "x"}, "hostkey is not known"),
+        ({"hostkey": "x"}, "hostkey"),
     ],
 )
-def test_a_mistake_in_an_sftp_entry_is_named(change: dict[str, Any], word: str) -> None:
-    assert sftp_place(SFTP)[0] is not None
-    found, faults = sftp_place({**SFTP, **change})
-    assert found is None and any(word in message and fix for message, fix in faults)
-    assert "thật" not in str(faults) and "P4ss" not in str([fix for _, fix in faults])
+def test_a_mistake_in_an_sftp_entry_is_named(warehouse: Warehouse, change: dict[str, Any], word: str) -> None:
+    assert not problems_of(warehouse, SFTP)
+    properties = {p["property"]: p["value"] for p in SFTP["customProperties"]} | {k: v for k, v in change.items() if k != "location"}
+    entry = {**SFTP, "location": change.get("location", SFTP["location"])}
+    entry["customProperties"] = [{"property": k, "value": v} for k, v in properties.items() if v is not None]
+    told = problems_of(warehouse, entry)
+    assert word in told and "thật" not in told and "P4ss" not in told
 
 
 @pytest.mark.parametrize(
@@ -354,14 +404,13 @@ def test_a_mistake_in_an_sftp_entry_is_named(change: dict[str, Any], word: str) 
         ({"location": "s3://Kho/in/*.csv"}, "location"),
         ({"location": "s3://kho"}, "location"),
         ({"endpointUrl": "kho.local"}, "endpointUrl"),
-        ({"idSecret": "A"}, "go together"),
-        ({"idSecret": "A", "secret": "khóa thật"}, "secret is not the name"),
-        ({"virtualHosted": 1}, "virtualHosted"),
-        ({"regoin": "x"}, "regoin is not known"),
+        ({"customProperties": [{"property": "idSecret", "value": "A"}]}, "go together"),
+        ({"customProperties": [{"property": "accessKey", "value": "khóa thật"}]}, "holds a secret"),
+        ({"customProperties": [{"property": "virtualHosted", "value": 1}]}, "virtualHosted"),
+        ({"regoin": "x"}, "regoin"),
     ],
 )
-def test_a_mistake_in_an_s3_entry_is_named(change: dict[str, Any], word: str) -> None:
-    assert bucket(S3)[0] is not None
-    found, faults = bucket({**S3, **change})
-    assert found is None and any(word in message and fix for message, fix in faults)
-    assert "thật" not in str(faults)
+def test_a_mistake_in_an_s3_entry_is_named(warehouse: Warehouse, change: dict[str, Any], word: str) -> None:
+    assert not problems_of(warehouse, S3)
+    told = problems_of(warehouse, {**S3, **change})
+    assert word in told and "thật" not in told
