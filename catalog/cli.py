@@ -310,10 +310,12 @@ def status(as_json: JsonOption = False) -> None:
     intake = Intake(where, register)
     waiting = intake.stale()
     catalogue = publish(register, intake.store)
+    trouble = intake.troubled()
     rows = [
         {
             "dataset": e.contract.id, "title": e.contract.title, "agency": e.contract.agency, "release": e.release_number, "rows": e.rows,
             "quality": e.quality, "freshness": e.freshness.state, "waiting": waiting.get(e.contract.id),
+            "trouble": trouble.get(e.contract.id),
         }
         for e in catalogue.entries.values()
     ]  # fmt: skip
@@ -328,7 +330,7 @@ def status(as_json: JsonOption = False) -> None:
             f"{row['rows'] or 0:,}",
             str(row["quality"]),
             str(row["freshness"]),
-            str(row["waiting"] or ""),
+            escape(f"source: {row['trouble']}") if row["trouble"] else str(row["waiting"] or ""),
         )
     out.print(table)
     loaded = sum(1 for e in catalogue.entries.values() if e.release_number)

@@ -36,6 +36,13 @@ class Intake:
             listener(dataset, outcomes)
         return outcomes
 
+    def troubled(self) -> dict[str, str]:
+        """Fetched datasets whose source could not be read the last time, and why."""
+        if self.store.snapshot() == 0:
+            return {}
+        states = {c.id: self.store.source_state(c.id) for c in self.register.contracts.values() if c.source}
+        return {dataset: state.trouble for dataset, state in states.items() if state and state.trouble}
+
     def stale(self) -> dict[str, str]:
         """Datasets with something to do, and why; derived ones after what they read."""
         releases = self.store.releases() if self.store.snapshot() else {}

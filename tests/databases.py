@@ -145,7 +145,13 @@ def mariadb() -> Iterator[Mariadb]:
         assert made.returncode == 0, made.stderr + made.stdout
         port = free_port()
         server = [*as_ordinary_user(), binary, "--no-defaults", f"--datadir={home / 'data'}", f"--port={port}", f"--bind-address={HOST}"]
-        server += [f"--socket={home / 's'}", f"--init-file={setup}", "--innodb-flush-log-at-trx-commit=0", "--skip-name-resolve"]
+        server += [
+            f"--socket={home / 's'}",
+            f"--init-file={setup}",
+            "--innodb-flush-log-at-trx-commit=0",
+            "--character-set-server=utf8mb4",
+            "--skip-name-resolve",
+        ]
         with running(server, home / "log") as process:
             found = Mariadb(port)
             wait_for(process, found.connect, arrow_odbc.Error, home / "log")

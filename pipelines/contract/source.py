@@ -71,7 +71,7 @@ def source_of(raw: list[dict[str, Any]], columns: set[str], load_mode: Any) -> t
         str(p.get("property")): p.get("value") for p in entry.get("customProperties") or () if isinstance(p, dict) and "property" in p
     }
     kind = str(entry.get("type"))
-    kind = SAME.get(kind, properties.pop("kind", kind) if kind == "custom" else kind)
+    kind = str(properties.pop("kind", kind)) if kind == "custom" else SAME.get(kind, kind)
     if kind not in KINDS:
         near = get_close_matches(kind, KINDS, 1)
         return None, [

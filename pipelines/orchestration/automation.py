@@ -19,26 +19,37 @@ CRON = {
     "quarterly": "30 6 2 1,4,7,10 *",
     "yearly": "0 7 2 1 *",
 }
-"""Irregular datasets come when they come: the sensor sees them."""
+"""Irregular datasets come when they come: the sensor sees them. One that is fetched is looked for every day."""
 
 STAGING_KEPT_SECONDS = 86_400
 """No delivery is under judgement for a day."""
 
 
 def build_schedules(intake: Intake) -> list[dg.ScheduleDefinition]:
-    cycles = {c.cycle for c in intake.register.contracts.values()}
-    return [
-        dg.ScheduleDefinition(
-            name=f"chu_ky_{cycle.replace('-', '_')}",
-            target=dg.AssetSelection.tag("cycle", cycle),
-            cron_schedule=cron,
-            execution_timezone=intake.register.timezone,
-            default_status=dg.DefaultScheduleStatus.RUNNING,
-            description=f"Datasets with update cycle {cycle}",
+    contracts = intake.register.contracts.values()
+    cycles = {c.cycle for c in contracts}
+    schedules = [
+        _schedule(
+            intake, f"chu_ky_{cycle.replace('-', '_')}", dg.AssetSelection.tag("cycle", cycle), cron, f"Datasets with update cycle {cycle}"
         )
         for cycle, cron in CRON.items()
         if cycle in cycles
     ]
+    if fetched := [asset_key(c) for c in contracts if c.source and c.cycle not in CRON]:
+        told = "Datasets without a cycle that are fetched from a source"
+        schedules.append(_schedule(intake, "nguon_khong_dinh_ky", dg.AssetSelection.assets(*fetched), CRON["daily"], told))
+    return schedules
+
+
+def _schedule(intake: Intake, name: str, target: dg.AssetSelection, cron: str, description: str) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name=name,
+        target=target,
+        cron_schedule=cron,
+        execution_timezone=intake.register.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=description,
+    )
 
 
 def build_drop_sensor(intake: Intake) -> dg.SensorDefinition:
@@ -96,7 +107,9 @@ def build_upkeep(intake: Intake) -> tuple[dg.JobDefinition, dg.ScheduleDefinitio
 
     @dg.op(description="Remove what killed runs left half-written")
     def sweep_staging() -> None:
-        for file in (*intake.settings.staging.glob("*"), *intake.settings.drop.glob("*/*/.*.upload")):
+        staging = intake.settings.staging
+        unfinished = intake.settings.drop.glob("*/*/.*.upload")
+        for file in (*staging.glob("*"), *staging.glob("sources/*/*"), *unfinished):
             if file.is_file() and file.stat().st_mtime < time() - STAGING_KEPT_SECONDS:
                 file.unlink()
 

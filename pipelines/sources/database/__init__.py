@@ -54,7 +54,10 @@ def fetch(contract: Contract, state: dict[str, Any], staging: Path) -> Iterator[
         table = _table(session, schema, name, contract, compared, cursor)
         since = _since(source, cursor, state.get("cursor"))
         windows = Windows(staging / "sources" / contract.id.replace("/", "--"), table, source.options.get("window", WINDOW_ROWS), since)
-        extract = windows.read(session)
+        try:
+            extract = windows.read(session)
+        except BlockingIOError:
+            raise SourceUnavailable(f"{where(source)}: another process is reading {schema}.{name}") from None
     with extract:
         tail = extract.fingerprint()
         if tail == state.get("tail") or (extract.rows == 0 and state):

@@ -1,5 +1,6 @@
 """The columns of a table in an agency's database, against those of the contract: what is read, and what no longer fits."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -55,7 +56,7 @@ class SourceColumn:
 
 def source_column(name: str, kind: str, nullable: bool, oracle: bool = False) -> SourceColumn:
     """``kind`` as the database's catalogue spells it."""
-    plain = kind.lower().split("(")[0].strip()
+    plain = re.sub(r"\([^)]*\)", "", kind.lower()).strip()
     family: Family = next((family for family, names in FAMILIES.items() if plain in names), "other")
     if oracle and plain == "date":
         family = "timestamp"  # Oracle's dates carry a time of day

@@ -1,15 +1,17 @@
 """Rows of a table as files in the staging folder: window by window, so that a read which is cut off goes on where it was."""
 
+import fcntl
 import hashlib
 import json
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import duckdb
 import pyarrow as pa
@@ -43,6 +45,7 @@ class Extract:
     windows: int
     resumed: int
     """Windows that an earlier, cut-off read had brought."""
+    lock: TextIO
     rows: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,6 +56,7 @@ class Extract:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.lock.close()
 
     @property
     def _relation(self) -> str:
@@ -95,7 +99,20 @@ class Windows:
         self.reading = hashlib.sha256(seal.encode()).hexdigest()
 
     def read(self, session: Session) -> Extract:
-        """Read what is missing. When the connection breaks, what came over whole is kept for the next try."""
+        """Read what is missing. When the connection breaks, what came over whole is kept for the next try.
+
+        The folder is one reader's at a time; raises `BlockingIOError` while another process reads the same table.
+        """
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = self.folder.with_suffix(".lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return self._read(session, lock)
+        except BaseException:
+            lock.close()
+            raise
+
+    def _read(self, session: Session, lock: TextIO) -> Extract:
         progress = self._progress()
         resumed = progress.windows
         while not progress.complete:
@@ -108,7 +125,7 @@ class Windows:
         # Rows without a key are the gate's to judge: they must come too.
         if self.table.key and any(c.nullable for c in self.table.key):
             self._write(session, progress.windows, self.table.page(None, None, self.since, keyless=True))
-        return Extract(self.folder, sorted(self.folder.glob("*.parquet")), progress.windows, resumed)
+        return Extract(self.folder, sorted(self.folder.glob("*.parquet")), progress.windows, resumed, lock)
 
     def _boundary(self, session: Session, low: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
         """The key up to which the next window goes; None when it is the last. Rows of one key are never parted."""
@@ -146,17 +163,22 @@ class Windows:
 
 
 def _to_json(value: Any) -> dict[str, str]:
-    for name, kind in (("datetime", datetime), ("date", date)):
-        if isinstance(value, kind):
-            return {name: value.isoformat()}
-    return {"number": str(value)}
+    """A key's value that JSON has no form for; `_of_json` reads it back."""
+    return {next(name for name, (kind, _) in _SPELT.items() if isinstance(value, kind)): str(value)}
 
 
 def _of_json(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     ((name, text),) = value.items()
-    return {"datetime": datetime.fromisoformat, "date": date.fromisoformat, "number": Decimal}[name](text)
+    return _SPELT[name][1](text)
+
+
+_SPELT: dict[str, tuple[type, Callable[[str], Any]]] = {
+    "datetime": (datetime, datetime.fromisoformat),
+    "date": (date, date.fromisoformat),
+    "number": (Decimal, Decimal),
+}
 
 
 def _storable(schema: pa.Schema) -> pa.Schema:

@@ -243,7 +243,7 @@ class OracleSession:
         with self._connection.cursor() as cursor:
             cursor.execute(
                 """
-                SELECT column_name, regexp_replace(data_type, '\\([0-9]+\\)'), nullable
+                SELECT column_name, data_type, nullable
                 FROM all_tab_columns
                 WHERE owner = :schema AND table_name = :name
                 ORDER BY column_id

@@ -30,7 +30,7 @@ class Table:
     key: tuple[SourceColumn, ...]
     cursor: SourceColumn | None = None
 
-    def _from(self, *what: exp.Expression) -> exp.Select:
+    def _from(self, *what: exp.Expr) -> exp.Select:
         table = exp.table_(self.name, db=self.schema or None, quoted=True)
         return select(*what).from_(exp.alias_(table, SOURCE, table=True))
 
@@ -65,10 +65,10 @@ class Table:
             query = query.where(exp.or_(reached, exp.Is(this=_name(self.cursor), expression=exp.Null())))
         return query
 
-    def _beyond(self, values: tuple[Any, ...], beyond: type[exp.Binary], last: type[exp.Binary], first: type[exp.Binary]) -> exp.Expression:
+    def _beyond(self, values: tuple[Any, ...], beyond: type[exp.Binary], last: type[exp.Binary], first: type[exp.Binary]) -> exp.Expr:
         """``(k1, k2) > (v1, v2)`` spelt out, since not every database compares rows; `k1 >= v1` lets each use its index."""
         literals = [_literal(v, c, self.dialect) for v, c in zip(values, self.key, strict=True)]
-        condition: exp.Expression = last(this=_name(self.key[-1]), expression=literals[-1])
+        condition: exp.Expr = last(this=_name(self.key[-1]), expression=literals[-1])
         for column, value in zip(self.key[-2::-1], literals[-2::-1], strict=True):
             same = exp.and_(exp.EQ(this=_name(column), expression=value.copy()), condition)
             condition = exp.or_(beyond(this=_name(column), expression=value.copy()), same)
@@ -87,14 +87,14 @@ def _name(column: SourceColumn) -> exp.Column:
     return exp.column(exp.to_identifier(column.name, quoted=True), table=SOURCE)
 
 
-def _plain(column: SourceColumn, dialect: str) -> exp.Expression:
+def _plain(column: SourceColumn, dialect: str) -> exp.Expr:
     """The column as its own type, times as local ones."""
     if dialect == "postgres" and column.type == "timestamp with time zone":
         return exp.cast(_name(column), "timestamp")
     return _name(column)
 
 
-def _readable(column: SourceColumn, dialect: str) -> exp.Expression:
+def _readable(column: SourceColumn, dialect: str) -> exp.Expr:
     """The column in a form that its driver brings over without loss: as it is, or as text where types differ between worlds."""
     name = _name(column)
     if column.family == "number" and (dialect in ("postgres", "oracle") or column.type == "bigint unsigned"):
@@ -117,7 +117,7 @@ def _readable(column: SourceColumn, dialect: str) -> exp.Expression:
 _TEXT = {"postgres": "text", "mysql": "text", "oracle": "varchar(4000)"}
 
 
-def _literal(value: Any, column: SourceColumn, dialect: str) -> exp.Expression:
+def _literal(value: Any, column: SourceColumn, dialect: str) -> exp.Expr:
     """A value read from ``column``, written so that the database compares it as that column's type."""
     if isinstance(value, bool):
         return exp.Literal.number(int(value))
