@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from catalog.cli_token import token
 from catalog.sample_servers import start_sample_servers
 from catalog.services import DagsterFollows, Services, taken
 from pipelines.contract import Contract, InvalidRegister, Register, load_register
@@ -290,7 +291,7 @@ def serve(
     port: Annotated[int, typer.Option(help="The port.")] = 8000,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
 ) -> None:
-    """Serve the catalogue (pages, downloads, REST). Reads the store, never writes; Dagster is not needed."""
+    """Serve the catalogue (pages, downloads, REST). Reads the store, never writes it; takes HTTP deliveries into the drop folder. Dagster is not needed."""
     from catalog.web import serve as serve_catalogue
 
     serve_catalogue(settings(), host, port)
@@ -336,6 +337,8 @@ def status(as_json: JsonOption = False) -> None:
     console.print(
         f"{len(rows)} datasets, {loaded} with data, {sum(e.rows or 0 for e in catalogue.entries.values()):,} rows, {len(waiting)} with something to do"
     )
+    for path, why in intake.overlooked():
+        console.print(f"[yellow]not read: {escape(str(path))}[/yellow]: {why}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -546,6 +549,9 @@ def register(
     console.print(f"{written} draft(s) written. Correct them, then `kho check`.")
     if written < len(made):
         raise typer.Exit(Exit.REFUSED)
+
+
+app.command()(token)
 
 
 def main() -> None:

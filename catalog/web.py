@@ -24,6 +24,7 @@ def configure(kho: Settings, live: Live) -> None:
     """Django's settings, once per process. There is no database: contracts and the store are all the state there is."""
     django_settings.configure(
         KHO_LIVE=live,
+        KHO_SETTINGS=kho,
         SECRET_KEY=_secret(kho.home / "web-secret"),
         ALLOWED_HOSTS=os.environ.get("KHO_HOSTS", LOCAL_HOSTS).split(","),
         ROOT_URLCONF="catalog.pages.urls",

@@ -5,7 +5,9 @@
 
 import hashlib
 import json
+import logging
 import uuid
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,23 +22,23 @@ from pipelines.gate.judge import withheld
 from pipelines.ledger import Arrival, now
 from pipelines.outcome import CheckResult, Outcome, Verdict
 from pipelines.sources import Fetched, SourceUnavailable, Withheld
+from pipelines.sources.dropfolder import Look, clear, look, settled, taken
 from pipelines.sources.kinds import fetcher
 from pipelines.sources.secrets import MissingSecret
 from pipelines.sources.servers import Place, place_of
 from pipelines.sql import literal, quote, quote_name
 from pipelines.store import Release, Store, ensure_fits
 
+log = logging.getLogger(__name__)
+
 SYNTHETIC_MARK = "synthetic"
 """A file whose name carries this word is synthetic, and so is the release made of it."""
 
 
-def pending(store: Store, contract: Contract) -> list[Path]:
-    """Files waiting in the dataset's drop folder, oldest first; names that start with `.` or `~` are not yet files."""
-    folder = store.settings.drop / contract.id
-    if not folder.is_dir():
-        return []
-    files = [f for f in folder.iterdir() if f.is_file() and not f.name.startswith((".", "~")) and f.suffix not in (".part", ".tmp")]
-    return sorted(files, key=lambda f: (f.stat().st_mtime_ns, f.name))
+def pending(store: Store, contract: Contract) -> Look:
+    """What the dataset's drop folder holds at this moment."""
+    where = store.settings
+    return look(where.drop / contract.id, where.quiet_seconds, taken(where.not_removed))
 
 
 def ingest(store: Store, register: Register, dataset: str, run_id: str) -> list[Outcome]:
@@ -48,11 +50,7 @@ def ingest(store: Store, register: Register, dataset: str, run_id: str) -> list[
     contract = register.contracts[dataset]
     if contract.query:
         return [_derive(store, register, contract, run_id)]
-    outcomes = []
-    for file in pending(store, contract):
-        received = datetime.fromtimestamp(file.stat().st_mtime, UTC).replace(tzinfo=None)
-        sha, kept = archive.keep(store.settings.archive, file)
-        outcomes.append(_take(store, contract, Arrival(kept, file.name, sha, received, dropped=file), run_id))
+    outcomes = [_take(store, contract, arrival, run_id) for arrival in _arrivals(store, contract)]
     if contract.source:
         outcomes += _pull(store, contract, register.timezone, run_id)
     if outcomes:
@@ -61,13 +59,26 @@ def ingest(store: Store, register: Register, dataset: str, run_id: str) -> list[
     if contract.reference_data:
         sha = archive.digest(contract.reference_data)
         if release is None or (release.sha256, release.fingerprint) != (sha, contract.fingerprint):
-            sha, kept = archive.keep(store.settings.archive, contract.reference_data)
+            sha, kept = archive.keep(store.settings.archive, contract.reference_data.resolve())
             return [_take(store, contract, Arrival(kept, contract.reference_data.name, sha, now(), rejudged=True), run_id)]
     elif release and release.fingerprint != contract.fingerprint and contract.load_mode != "append":
         again = _last_delivery(store, contract, release.sha256)
         if again:
             return [_take(store, contract, again, run_id)]
     return [_unchanged(store, dataset)]
+
+
+def _arrivals(store: Store, contract: Contract) -> Iterator[Arrival]:
+    """The whole files of the drop folder, archived one by one; one that changes meanwhile is left for the next look."""
+    where = store.settings
+    for dropped in settled(where.drop / contract.id, where.quiet_seconds, taken(where.not_removed)).ready:
+        try:
+            sha, kept = archive.keep(where.archive, dropped.path)
+        except (archive.Changed, FileNotFoundError):
+            continue
+        if dropped.unchanged():
+            received = datetime.fromtimestamp(dropped.changed_ns / 1e9, UTC).replace(tzinfo=None)
+            yield Arrival(kept, dropped.name, sha, received, dropped=dropped)
 
 
 def _pull(store: Store, contract: Contract, timezone: str, run_id: str) -> list[Outcome]:
@@ -165,8 +176,8 @@ def _take(store: Store, contract: Contract, arrival: Arrival, run_id: str) -> Ou
         store.remember_source(contract.id, source)
     else:
         outcome = _judge_and_commit(store, contract, arrival, outcome, release, run_id, started)
-    if arrival.dropped is not None:
-        arrival.dropped.unlink(missing_ok=True)
+    if arrival.dropped is not None and not clear(arrival.dropped, store.settings.not_removed):
+        log.warning("%s: %s was taken in and cannot be removed from the drop folder", contract.id, arrival.name)
     return outcome
 
 

@@ -12,6 +12,7 @@ from pipelines.contract import Contract
 from pipelines.gate import Judgement
 from pipelines.gate.readers import Decision
 from pipelines.outcome import Outcome
+from pipelines.sources.dropfolder import Dropped
 from pipelines.sql import quote, quote_name
 from pipelines.store import SourceState, record_source
 
@@ -26,7 +27,7 @@ class Arrival:
     name: str
     sha256: str
     received_at: datetime
-    dropped: Path | None = None
+    dropped: Dropped | None = None
     rejudged: bool = False
     synthetic: bool = False
     decisions: tuple[Decision, ...] = ()

@@ -16,6 +16,10 @@ class Settings:
 
     register: Path
     home: Path
+    quiet_seconds: float = 2.0
+    """A file in the drop folder that changed less than this ago may still be being written."""
+    upload_limit: int = 2 << 30
+    """Bytes that one HTTP upload may have."""
     servers_file: Path | None = None
 
     @property
@@ -53,6 +57,11 @@ class Settings:
         return self.home / "drop"
 
     @property
+    def not_removed(self) -> Path:
+        """Marks of files of the drop folder that were taken in and could not be removed."""
+        return self.home / "drop-not-removed.jsonl"
+
+    @property
     def archive(self) -> Path:
         """Every delivery as it came, named by its hash."""
         return self.home / "archive"
@@ -61,6 +70,11 @@ class Settings:
     def staging(self) -> Path:
         """Half-made files of running deliveries; safe to delete when nothing runs."""
         return self.home / "staging"
+
+    @property
+    def tokens(self) -> Path:
+        """Hashes of the tokens by which agencies deliver over HTTP."""
+        return self.home / "access" / "tokens.sqlite"
 
     @property
     def dagster(self) -> Path:
@@ -78,10 +92,14 @@ def dagster_environment(where: Settings) -> dict[str, str]:
 
 
 def settings() -> Settings:
-    """Settings from ``KHO_REGISTER``, ``KHO_HOME`` and ``KHO_SERVERS``; by default ``datasets/`` and ``var/`` beside the code."""
+    """Settings from ``KHO_REGISTER`` and ``KHO_HOME`` (by default ``datasets/`` and ``var/`` beside the code), ``KHO_SERVERS``,
+    ``KHO_QUIET_SECONDS`` and ``KHO_UPLOAD_LIMIT`` (bytes).
+    """
     servers = os.environ.get("KHO_SERVERS")
     return Settings(
         register=Path(os.environ.get("KHO_REGISTER", PROJECT / "datasets")).resolve(),
         home=Path(os.environ.get("KHO_HOME", PROJECT / "var")).resolve(),
         servers_file=Path(servers).resolve() if servers else None,
+        quiet_seconds=float(os.environ.get("KHO_QUIET_SECONDS", Settings.quiet_seconds)),
+        upload_limit=int(os.environ.get("KHO_UPLOAD_LIMIT", Settings.upload_limit)),
     )

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from pipelines.contract.model import Source
+from pipelines.contract.places import PLACES
 from pipelines.contract.service import KEYS, service_faults
 
 SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -36,6 +37,16 @@ KINDS: dict[str, Kind] = {
     "mysql": Kind(frozenset({"host", "port", "database"}), _TABLE | {"driver"}, frozenset({"host", "port", "database"})),
     "sqlserver": Kind(
         frozenset({"host", "port", "database", "schema"}), _TABLE | {"driver"}, frozenset({"host", "port", "database", "schema"})
+    ),
+    "sftp": Kind(
+        frozenset({"location"}),
+        frozenset({"user", "hostKey", "secret", "keySecret", "passphraseSecret", "doneMark", "steadySeconds", "removeTaken"}),
+        frozenset({"location"}),
+    ),
+    "s3": Kind(
+        frozenset({"location", "endpointUrl", "region"}),
+        frozenset({"idSecret", "secret", "caFile", "virtualHosted", "removeTaken"}),
+        frozenset({"location"}),
     ),
     "oracle": Kind(frozenset({"host", "port", "serviceName"}), _TABLE | {"schema"}, frozenset({"host", "port", "serviceName"})),
     **{kind: Kind(frozenset({"location"}), keys - {"location"}, frozenset({"location"})) for kind, keys in KEYS.items()},
@@ -80,6 +91,8 @@ def source_of(raw: list[dict[str, Any]], columns: set[str], load_mode: Any) -> t
         faults += _table_faults(properties, columns, load_mode)
     if kind in KEYS and not faults:
         faults += service_faults(kind, {**fields, **properties})
+    if kind in PLACES and not faults:
+        faults += PLACES[kind]({**fields, **properties})[1]
     if faults:
         return None, faults
     return Source(kind, entry["server"], {**fields, **properties}), []

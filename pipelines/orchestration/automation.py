@@ -21,9 +21,6 @@ CRON = {
 }
 """Irregular datasets come when they come: the sensor sees them. One that is fetched is looked for every day."""
 
-SETTLED_SECONDS = 2
-"""A file that changed less than this ago may still be being written."""
-
 STAGING_KEPT_SECONDS = 86_400
 """No delivery is under judgement for a day."""
 
@@ -70,13 +67,15 @@ def build_drop_sensor(intake: Intake) -> dg.SensorDefinition:
         now: dict[str, int] = {}
         datasets: list[str] = []
         for dataset, contract in intake.register.contracts.items():
-            for file in pending(intake.store, contract):
-                changed = file.stat().st_mtime_ns
-                name = str(file.relative_to(intake.settings.drop))
-                if changed / 1e9 > time() - SETTLED_SECONDS:
-                    continue
-                now[name] = changed
-                if seen.get(name) != changed and dataset not in datasets:
+            try:
+                files = pending(intake.store, contract).ready
+            except OSError as error:
+                context.log.warning(f"{dataset}: the drop folder cannot be read: {error}")
+                continue  # one folder never stops the others
+            for file in files:
+                name = str(file.path.relative_to(intake.settings.drop))
+                now[name] = file.changed_ns
+                if seen.get(name) != file.changed_ns and dataset not in datasets:
                     datasets.append(dataset)
         context.update_cursor(json.dumps(now))
         if not datasets:
@@ -108,8 +107,10 @@ def build_upkeep(intake: Intake) -> tuple[dg.JobDefinition, dg.ScheduleDefinitio
 
     @dg.op(description="Remove what killed runs left half-written")
     def sweep_staging() -> None:
-        for file in [*intake.settings.staging.glob("*.parquet"), *intake.settings.staging.glob("sources/*/*")]:
-            if file.stat().st_mtime < time() - STAGING_KEPT_SECONDS:
+        staging = intake.settings.staging
+        unfinished = intake.settings.drop.glob("*/*/.*.upload")
+        for file in (*staging.glob("*"), *staging.glob("sources/*/*"), *unfinished):
+            if file.is_file() and file.stat().st_mtime < time() - STAGING_KEPT_SECONDS:
                 file.unlink()
 
     @dg.job(name="bao_tri_kho", description="Upkeep of the store")

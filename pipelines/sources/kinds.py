@@ -6,7 +6,11 @@ from pipelines.contract.service import KEYS
 from pipelines.contract.source import DATABASES
 from pipelines.sources import Fetch, Probe
 
-MODULES = dict.fromkeys(DATABASES, "pipelines.sources.database") | dict.fromkeys(KEYS, "pipelines.sources.rest")
+MODULES = (
+    dict.fromkeys(DATABASES, "pipelines.sources.database")
+    | dict.fromkeys(KEYS, "pipelines.sources.rest")
+    | {"sftp": "pipelines.sources.sftp", "s3": "pipelines.sources.s3"}
+)
 
 
 def fetcher(kind: str) -> Fetch:
