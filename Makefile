@@ -12,7 +12,8 @@ run: $(VENV)/run.ok  ## install, make samples on first use, load everything, ser
 	@$(BIN)/kho up --port $(PORT) --dagster-port $(DAGSTER_PORT)
 
 test: $(VENV)/dev.ok lint  ## everything that CI runs
-	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium >/dev/null; }
+	@command -v chromium >/dev/null && command -v mariadb-install-db >/dev/null && ls /usr/lib/*/odbc/libmaodbc.so >/dev/null 2>&1 \
+		|| { apt-get update -qq && apt-get install -y -qq chromium mariadb-server odbc-mariadb >/dev/null; }
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/dev.ok

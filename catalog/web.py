@@ -12,6 +12,7 @@ from django.core.wsgi import get_wsgi_application
 from gunicorn.app.base import BaseApplication
 from whitenoise import WhiteNoise
 
+from catalog.access.tokens import Tokens
 from catalog.live import Live
 from pipelines.settings import Settings
 from pipelines.store import Store
@@ -29,6 +30,7 @@ def configure(kho: Settings, live: Live, agency_of_token: AgencyOfToken | None =
         KHO_DROP=kho.drop,
         KHO_AGENCY_OF_TOKEN=agency_of_token,
         KHO_DATA_DOCS=kho.quality / "docs",
+        KHO_SETTINGS=kho,
         SECRET_KEY=_secret(kho.home / "web-secret"),
         ALLOWED_HOSTS=os.environ.get("KHO_HOSTS", LOCAL_HOSTS).split(","),
         ROOT_URLCONF="catalog.pages.urls",
@@ -69,7 +71,7 @@ def configure(kho: Settings, live: Live, agency_of_token: AgencyOfToken | None =
 def application(kho: Settings, live: Live | None = None) -> Callable[..., Any]:
     """The WSGI application, following the register and the store from now on."""
     live = live or Live(kho.register, Store(kho))
-    configure(kho, live)
+    configure(kho, live, Tokens(kho.tokens).agency)
     live.follow()
     return WhiteNoise(get_wsgi_application(), root=PAGES / "static", prefix="static/", max_age=86_400)
 

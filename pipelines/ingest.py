@@ -7,61 +7,58 @@ import hashlib
 import json
 import shutil
 import uuid
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 
-from pipelines import archive, ledger
+from pipelines import archive
 from pipelines.contract import Contract, Register
-from pipelines.contract.periods import PERIODS
-from pipelines.gate import Judgement, judge
+from pipelines.gate import judge
+from pipelines.gate.judge import withheld
 from pipelines.ledger import Arrival, now
-from pipelines.outcome import CheckResult, Outcome, Verdict
-from pipelines.profile import write_profile
-from pipelines.rejects import Correction, correct, read_fix_sheet, supersede
-from pipelines.sql import literal, quote, quote_name
-from pipelines.store import Release, Store, ensure_fits
+from pipelines.outcome import Outcome
+from pipelines.release import SYNTHETIC_MARK, commit, outcome_of, take
+from pipelines.sources import Fetched, SourceUnavailable, Withheld
+from pipelines.sources.dropfolder import Look, look, settled, taken
+from pipelines.sources.kinds import fetcher
+from pipelines.sources.secrets import MissingSecret
+from pipelines.sources.servers import Place, place_of
+from pipelines.sql import literal
+from pipelines.store import Release, Store
 
-SYNTHETIC_MARK = "synthetic"
-"""A file whose name carries this word is synthetic, and so is the release made of it."""
 
-
-def pending(store: Store, contract: Contract) -> list[Path]:
-    """Files waiting in the dataset's drop folder, oldest first; names that start with `.` or `~` are not yet files."""
-    folder = store.settings.drop / contract.id
-    if not folder.is_dir():
-        return []
-    files = [f for f in folder.iterdir() if f.is_file() and not f.name.startswith((".", "~")) and f.suffix not in (".part", ".tmp")]
-    return sorted(files, key=lambda f: (f.stat().st_mtime_ns, f.name))
+def pending(store: Store, contract: Contract) -> Look:
+    """What the dataset's drop folder holds at this moment."""
+    where = store.settings
+    return look(where.drop / contract.id, where.quiet_seconds, taken(where.not_removed))
 
 
 def ingest(store: Store, register: Register, dataset: str, run_id: str) -> list[Outcome]:
-    """Take in whatever is new for ``dataset``: files in its drop folder, its reference data, its query's inputs,
-    or its last delivery again when the contract's rules changed. One outcome per delivery; `unchanged` when none.
+    """Take in whatever is new for ``dataset``: files in its drop folder, what its source holds, its reference data, its query's
+    inputs, or its last delivery again when the contract's rules changed. One outcome per delivery; `unchanged` when none.
 
-    Raises on infrastructure faults only (disk, catalogue, permissions, a query that cannot run).
+    Raises on infrastructure faults only (disk, catalogue, permissions, a query that cannot run, a source that does not answer).
     """
     contract = register.contracts[dataset]
     if contract.query:
         return [_derive(store, register, contract, run_id)]
-    outcomes = []
-    for file in pending(store, contract):
-        received = datetime.fromtimestamp(file.stat().st_mtime, UTC).replace(tzinfo=None)
-        sha, kept = archive.keep(store.settings.archive, file)
-        outcomes.append(_take(store, register, contract, Arrival(kept, file.name, sha, received, dropped=file), run_id))
+    outcomes = [take(store, register, contract, arrival, run_id) for arrival in _arrivals(store, contract)]
+    if contract.source:
+        outcomes += _pull(store, register, contract, run_id)
     if outcomes:
         return outcomes
     release = store.releases().get(dataset)
     if contract.reference_data:
         sha = archive.digest(contract.reference_data)
         if release is None or (release.sha256, release.fingerprint) != (sha, contract.fingerprint):
-            sha, kept = archive.keep(store.settings.archive, contract.reference_data)
-            return [_take(store, register, contract, Arrival(kept, contract.reference_data.name, sha, now(), rejudged=True), run_id)]
+            sha, kept = archive.keep(store.settings.archive, contract.reference_data.resolve())
+            return [take(store, register, contract, Arrival(kept, contract.reference_data.name, sha, now(), rejudged=True), run_id)]
     elif release and (again := _to_judge_again(contract, release)):
         arrivals = [_last_delivery(store, contract, sha) for sha in again]
-        if outcomes := [_take(store, register, contract, arrival, run_id) for arrival in arrivals if arrival]:
+        if outcomes := [take(store, register, contract, arrival, run_id) for arrival in arrivals if arrival]:
             return outcomes
     return [_unchanged(store, dataset)]
 
@@ -71,6 +68,82 @@ def _to_judge_again(contract: Contract, release: Release) -> tuple[str, ...]:
     if release.fingerprint != contract.fingerprint and contract.load_mode != "append":
         return (release.base, *release.corrections, *release.due)
     return release.due
+
+
+def _arrivals(store: Store, contract: Contract) -> Iterator[Arrival]:
+    """The whole files of the drop folder, archived one by one; one that changes meanwhile is left for the next look."""
+    where = store.settings
+    for dropped in settled(where.drop / contract.id, where.quiet_seconds, taken(where.not_removed)).ready:
+        try:
+            sha, kept = archive.keep(where.archive, dropped.path)
+        except (archive.Changed, FileNotFoundError):
+            continue
+        if dropped.unchanged():
+            received = datetime.fromtimestamp(dropped.changed_ns / 1e9, UTC).replace(tzinfo=None)
+            yield Arrival(kept, dropped.name, sha, received, dropped=dropped)
+
+
+def _pull(store: Store, register: Register, contract: Contract, run_id: str) -> list[Outcome]:
+    """Fetch what is new at the contract's source and take it in like any delivery.
+
+    What the next fetch starts from is committed with the delivery that it came with. Raises `SourceUnavailable`, and notes it.
+    """
+    place = place_of(contract, store.settings, register.timezone)
+    before = store.source_state(contract.id)
+    state = before.state if before and before.origin == place.origin else {}
+    store.settings.staging.mkdir(parents=True, exist_ok=True)
+    outcomes = []
+    try:
+        for offer in fetcher(place.kind)(place.contract, state, store.settings.staging):
+            outcome = _offered(store, register, contract, offer, place, run_id)
+            outcomes += [outcome] if outcome else []
+            if isinstance(offer, Withheld) or (not offer.judged_once and outcome and outcome.verdict == "refused"):
+                break  # what follows would start from a state that was never reached
+    except (SourceUnavailable, MissingSecret) as error:
+        if before is None or before.trouble != str(error):
+            store.note_source(contract.id, place.origin, state, str(error))
+        raise
+    if before and before.trouble and not outcomes:
+        store.note_source(contract.id, place.origin, state)
+    return outcomes
+
+
+def _offered(store: Store, register: Register, contract: Contract, offer: Fetched | Withheld, place: Place, run_id: str) -> Outcome | None:
+    """Take in one offer of a source; None when it is what was refused the last time already, and there is nothing new to say."""
+    if isinstance(offer, Withheld):
+        seal = json.dumps([offer.name, [asdict(r) for r in offer.reasons]], ensure_ascii=False)
+        arrival = Arrival(store.settings.staging / offer.name, offer.name, hashlib.sha256(seal.encode()).hexdigest(), now())
+    else:
+        try:
+            sha, kept = archive.keep(store.settings.archive, offer.file)
+        finally:
+            offer.file.unlink(missing_ok=True)
+        name = offer.name if not (offer.synthetic or place.synthetic) else _marked(offer.name)
+        arrival = Arrival(
+            kept, name, sha, now(), decisions=offer.decisions, origin=place.origin, state=offer.state, judged_once=offer.judged_once
+        )  # fmt: skip
+    judged = store.judged(contract.id)
+    if judged and judged.standing == "refused" and judged.sha256 == arrival.sha256 and _judged_under(store, contract, arrival.sha256):
+        return None
+    if isinstance(offer, Withheld):
+        return commit(store, contract, withheld(offer.reasons), arrival, outcome_of(store, contract, arrival), run_id, now())
+    return take(store, register, contract, arrival, run_id)
+
+
+def _marked(name: str) -> str:
+    """The name of a synthetic delivery carries the word that says so."""
+    path = Path(name)
+    return name if SYNTHETIC_MARK in name.lower() else f"{path.stem}.{SYNTHETIC_MARK}{path.suffix}"
+
+
+def _judged_under(store: Store, contract: Contract, sha256: str) -> bool:
+    """Whether these bytes were judged by the contract as it is now."""
+    with store.reader() as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM kho.ledger WHERE dataset = ? AND sha256 = ? AND contract_fingerprint = ?",
+            [contract.id, sha256, contract.fingerprint],
+        ).fetchone()
+    return bool(row and row[0])
 
 
 def _unchanged(store: Store, dataset: str) -> Outcome:
@@ -91,171 +164,6 @@ def _last_delivery(store: Store, contract: Contract, sha256: str) -> Arrival | N
         return None
     kept = archive.find(store.settings.archive, sha256, archive.suffix_of(row[0]))
     return Arrival(kept, row[0], sha256, row[1], rejudged=True) if kept.exists() else None
-
-
-def _take(store: Store, register: Register, contract: Contract, arrival: Arrival, run_id: str) -> Outcome:
-    """Judge one archived delivery and commit what became of it; then, and only then, clear it from the drop folder."""
-    release = store.releases().get(contract.id)
-    judged = store.judged(contract.id)
-    outcome = Outcome(
-        contract.id,
-        "duplicate",
-        arrival.name,
-        arrival.sha256,
-        str(uuid.uuid4()),
-        rows_total=release.rows if release else 0,
-        release=release.number if release else None,
-        synthetic=SYNTHETIC_MARK in arrival.name.lower(),
-        standing=judged.standing if judged else None,
-        checks=judged.checks if judged else (),
-    )
-    started = now()
-    if not arrival.rejudged and _known(store, contract, release, arrival.sha256):
-        _record_duplicate(store, contract, outcome, arrival, run_id, started)
-    else:
-        outcome = _judge_and_commit(store, register, contract, arrival, outcome, release, run_id, started)
-    if arrival.dropped is not None:
-        arrival.dropped.unlink(missing_ok=True)
-    return outcome
-
-
-def _record_duplicate(store: Store, contract: Contract, outcome: Outcome, arrival: Arrival, run_id: str, started: datetime) -> Outcome:
-    """A line in the ledger for bytes that change nothing."""
-    with store.transaction(f"{contract.id}: duplicate", _info(outcome, run_id)) as connection:
-        ledger.record(connection, contract, replace(outcome, release=None), arrival, run_id, started)
-    if outcome.corrects:
-        store.remember(outcome, contract.fingerprint)
-    return outcome
-
-
-def _known(store: Store, contract: Contract, release: Release | None, sha256: str) -> bool:
-    if release is None or release.fingerprint != contract.fingerprint:
-        return False
-    if sha256 in (release.base, *release.corrections):
-        return True
-    return contract.load_mode == "append" and store.accepted_before(contract.id, sha256)
-
-
-def _judge_and_commit(
-    store: Store,
-    register: Register,
-    contract: Contract,
-    arrival: Arrival,
-    outcome: Outcome,
-    release: Release | None,
-    run_id: str,
-    started: datetime,
-) -> Outcome:
-    staging = store.settings.staging / outcome.delivery_id
-    staging.mkdir(parents=True, exist_ok=True)
-    try:
-        if sheet := read_fix_sheet(arrival.file):
-            correction = correct(store, contract, sheet, staging)
-            outcome = replace(outcome, synthetic=outcome.synthetic or correction.synthetic)
-            if arrival.rejudged and correction.moot:
-                return _record_duplicate(store, contract, replace(outcome, corrects=correction.delivery_id), arrival, run_id, started)
-            return _commit(store, contract, correction.judgement, arrival, outcome, release, run_id, started, correction)
-        with store.gate_connection() as gate:
-            judgement = judge(
-                gate, contract, arrival.file, staging, store.stored(contract, register), unpacked_limit=store.settings.unpacked_limit
-            )
-        return _commit(store, contract, judgement, arrival, outcome, release, run_id, started)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _commit(
-    store: Store,
-    contract: Contract,
-    judgement: Judgement,
-    arrival: Arrival,
-    outcome: Outcome,
-    release: Release | None,
-    run_id: str,
-    started: datetime,
-    correction: Correction | None = None,
-) -> Outcome:
-    number = (release.number if release else 0) + 1
-    verdict: Verdict = "refused" if judgement.refused else "partial" if judgement.rows_quarantined else "accepted"
-    outcome = replace(
-        outcome,
-        verdict=verdict,
-        standing=verdict,
-        checks=(),
-        rows_read=judgement.rows_read,
-        rows_accepted=judgement.rows_accepted,
-        rows_quarantined=judgement.rows_quarantined,
-        rows_left_out=judgement.rows_left_out,
-        reasons=judgement.reasons,
-        release=None if judgement.refused else number,
-        corrects=correction.delivery_id if correction else "",
-    )
-    first = store.judged(contract.id) is None
-    with store.transaction(f"{contract.id}: {verdict}", _info(outcome, run_id)) as connection:
-        if correction:
-            correction.close(connection, outcome.delivery_id, now())
-        elif not first:
-            period = period_column(contract) if contract.load_mode == "snapshot" else None
-            supersede(connection, contract, outcome, judgement.accepted, period)
-        if judgement.accepted:
-            ensure_fits(connection, contract)
-            if correction and correction.adds:
-                correction.load(connection, contract)
-            else:
-                _load(store, connection, contract, judgement, first=release is None)
-            checks = tuple(_check(connection, contract))
-            total = write_profile(connection, contract, outcome.delivery_id)
-            outcome = replace(outcome, checks=checks, rows_total=total)
-        ledger.record_rows(connection, outcome, judgement)
-        ledger.record(connection, contract, outcome, arrival, run_id, started, judgement.decisions)
-    store.remember(outcome, contract.fingerprint)
-    return outcome
-
-
-def _load(store: Store, connection: duckdb.DuckDBPyConnection, contract: Contract, judgement: Judgement, first: bool) -> None:
-    """Put the accepted rows into the table by the contract's load mode. Delete + insert, never create-or-replace."""
-    accepted = judgement.accepted
-    table = quote_name(contract.schema, contract.table)
-    names = ", ".join(quote(c.name) for c in contract.columns)
-    if first:
-        pass
-    elif contract.load_mode == "replace":
-        connection.execute(f"DELETE FROM {table}")
-    elif contract.load_mode == "merge":
-        same = " AND ".join(f"{table}.{quote(k)} = incoming.{quote(k)}" for k in contract.key)
-        connection.execute(f"DELETE FROM {table} USING ({accepted}) AS incoming WHERE {same}")
-    elif contract.load_mode == "snapshot":
-        period = quote(period_column(contract))
-        connection.execute(f"DELETE FROM {table} WHERE {period} IN (SELECT DISTINCT {period} FROM ({accepted}))")
-    if judgement.whole:
-        store.adopt(connection, contract, judgement.whole)
-    else:
-        connection.execute(f"INSERT INTO {table} ({names}) {accepted}")
-
-
-def period_column(contract: Contract) -> str:
-    """The column whose values are the periods that a `snapshot` delivery replaces."""
-    keyed = [c for c in contract.columns if c.key]
-    for column in keyed:
-        if column.semantic in PERIODS:
-            return column.name
-    for column in keyed:
-        if column.type in ("date", "timestamp"):
-            return column.name
-    return keyed[0].name
-
-
-def _check(connection: duckdb.DuckDBPyConnection, contract: Contract) -> list[CheckResult]:
-    """The contract's questions to the store, asked inside the load's transaction. A check that cannot run raises."""
-    results = []
-    for check in contract.checks:
-        row = connection.execute(check.sql).fetchone()
-        results.append(CheckResult(check.name, int(row[0]) if row and row[0] is not None else 0, check.vi, check.en))
-    return results
-
-
-def _info(outcome: Outcome, run_id: str) -> dict[str, str]:
-    return {"run": run_id, "dataset": outcome.dataset, "delivery": outcome.delivery_id, "sha256": outcome.sha256}
 
 
 def derived_state(register: Register, contract: Contract, releases: dict[str, Release]) -> str | None:
@@ -290,7 +198,7 @@ def _derive(store: Store, register: Register, contract: Contract, run_id: str) -
         with store.gate_connection() as gate:
             judgement = judge(gate, contract, result, staging, store.stored(contract, register))
         outcome = Outcome(contract.id, "accepted", arrival.name, state, delivery_id, synthetic=synthetic)
-        return _commit(store, contract, judgement, arrival, outcome, release, run_id, started)
+        return commit(store, contract, judgement, arrival, outcome, run_id, started)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -11,7 +12,9 @@ from pipelines.contract import Contract
 from pipelines.gate import Judgement
 from pipelines.gate.readers import Decision
 from pipelines.outcome import Outcome
+from pipelines.sources.dropfolder import Dropped
 from pipelines.sql import quote, quote_name
+from pipelines.store import SourceState, record_source
 
 QUARANTINE_COLUMNS = ("row_number", "column_name", "value", "rule", "reason_vi", "reason_en", "error_group")
 
@@ -24,8 +27,17 @@ class Arrival:
     name: str
     sha256: str
     received_at: datetime
-    dropped: Path | None = None
+    dropped: Dropped | None = None
     rejudged: bool = False
+    synthetic: bool = False
+    decisions: tuple[Decision, ...] = ()
+    """What was decided about it before the gate saw it."""
+    origin: str = ""
+    """Of a fetched delivery: what ``state`` is true of."""
+    state: dict[str, Any] | None = None
+    """Of a fetched delivery: what the next fetch starts from, once this one is committed."""
+    judged_once: bool = False
+    """``state`` stands even when the delivery is refused."""
 
 
 def now() -> datetime:
@@ -61,8 +73,8 @@ def record(
     run_id: str,
     started: datetime,
     decisions: tuple[Decision, ...] = (),
-) -> None:
-    """The delivery's line in the ledger."""
+) -> SourceState | None:
+    """The delivery's line in the ledger and, where it was fetched and taken, what the next fetch starts from."""
     reasons = json.dumps([asdict(r) for r in outcome.reasons], ensure_ascii=False)
     size = arrival.file.stat().st_size if arrival.file.exists() else 0
     connection.execute(
@@ -77,7 +89,10 @@ def record(
             outcome.delivery_id, contract.id, arrival.received_at, arrival.name, size, arrival.sha256, outcome.synthetic,
             run_id, contract.version, contract.fingerprint, outcome.verdict, outcome.rows_read, outcome.rows_accepted,
             outcome.rows_quarantined, outcome.rows_total, outcome.release, reasons, started, now(),
-            outcome.rows_left_out, json.dumps([asdict(d) for d in decisions], ensure_ascii=False),
+            outcome.rows_left_out, json.dumps([asdict(d) for d in (*arrival.decisions, *decisions)], ensure_ascii=False),
             outcome.corrects or None,
         ],
     )  # fmt: skip
+    if arrival.state is None or (outcome.verdict == "refused" and not arrival.judged_once):
+        return None
+    return record_source(connection, contract.id, outcome.delivery_id, arrival.origin, arrival.state)

@@ -20,6 +20,25 @@ class Settings:
     """Where people find the catalogue: for links in notices and in Dagster."""
     unpacked_limit: int = 20 << 30
     """Bytes that a packed delivery (ZIP, gzip) may unpack to."""
+    quiet_seconds: float = 2.0
+    """A file in the drop folder that changed less than this ago may still be being written."""
+    upload_limit: int = 2 << 30
+    """Bytes that one HTTP upload may have."""
+    servers_file: Path | None = None
+
+    @property
+    def servers(self) -> Path:
+        """This installation's addresses of the systems that contracts name (`pipelines/sources/servers.py`); it need not exist.
+
+        ``KHO_SERVERS``, else `servers.yaml` in ``home``, else that of the synthetic sample servers.
+        """
+        own = self.servers_file or self.home / "servers.yaml"
+        return own if self.servers_file or own.exists() else self.samples / "servers.synthetic.yaml"
+
+    @property
+    def samples(self) -> Path:
+        """What the sample servers of a first run serve; synthetic throughout."""
+        return self.home / "samples"
 
     @property
     def catalogue(self) -> Path:
@@ -42,6 +61,11 @@ class Settings:
         return self.home / "drop"
 
     @property
+    def not_removed(self) -> Path:
+        """Marks of files of the drop folder that were taken in and could not be removed."""
+        return self.home / "drop-not-removed.jsonl"
+
+    @property
     def archive(self) -> Path:
         """Every delivery as it came, named by its hash."""
         return self.home / "archive"
@@ -55,6 +79,11 @@ class Settings:
     def quality(self) -> Path:
         """What Great Expectations found, run by run, and its Data Docs: ``results/`` and ``docs/``."""
         return self.home / "quality"
+
+    @property
+    def tokens(self) -> Path:
+        """Hashes of the tokens by which agencies deliver over HTTP."""
+        return self.home / "access" / "tokens.sqlite"
 
     @property
     def dagster(self) -> Path:
@@ -73,9 +102,13 @@ def dagster_environment(where: Settings) -> dict[str, str]:
 
 def settings() -> Settings:
     """Settings from the environment; every variable is described in docs/run.md. By default all is beside the code."""
+    servers = os.environ.get("KHO_SERVERS")
     return Settings(
         register=Path(os.environ.get("KHO_REGISTER", PROJECT / "datasets")).resolve(),
         home=Path(os.environ.get("KHO_HOME", PROJECT / "var")).resolve(),
         catalogue_url=os.environ.get("KHO_CATALOGUE_URL", Settings.catalogue_url).rstrip("/"),
         unpacked_limit=int(os.environ.get("KHO_UNPACKED_LIMIT", Settings.unpacked_limit)),
+        servers_file=Path(servers).resolve() if servers else None,
+        quiet_seconds=float(os.environ.get("KHO_QUIET_SECONDS", Settings.quiet_seconds)),
+        upload_limit=int(os.environ.get("KHO_UPLOAD_LIMIT", Settings.upload_limit)),
     )

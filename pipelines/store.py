@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,9 @@ SYSTEM_TABLES = {
         run_id VARCHAR, checked_at TIMESTAMP, dataset VARCHAR, release BIGINT, name VARCHAR, kind VARCHAR,
         passed BOOLEAN, blocking BOOLEAN, findings VARCHAR, unmeasured VARCHAR, vi VARCHAR, en VARCHAR, page VARCHAR
     """,
+    "sources": """
+        dataset VARCHAR, delivery_id VARCHAR, origin VARCHAR, state VARCHAR, trouble VARCHAR, noted_at TIMESTAMP
+    """,
     "register": """
         id VARCHAR, ten VARCHAR, ten_en VARCHAR, domain VARCHAR, agency VARCHAR, cycle VARCHAR, access VARCHAR,
         personal_data VARCHAR, status VARCHAR, version VARCHAR, load_mode VARCHAR, provenance VARCHAR
@@ -91,6 +95,7 @@ class LedgerState:
     judged: dict[str, Outcome]
     shas: dict[str, str] = field(default_factory=dict)
     """Delivery → the bytes of the delivery that it corrects at last, or its own."""
+    sources: dict[str, "SourceState"] = field(default_factory=dict)
     unloaded: set[str] = field(default_factory=set)
     """Deliveries refused whole: a fix sheet of one brings its right rows too."""
 
@@ -116,6 +121,18 @@ class LedgerState:
             self.unloaded.discard(outcome.corrects)
         self.releases[outcome.dataset] = Release(outcome.release, outcome.sha256, fingerprint, outcome.rows_total, base, corrections, due)
         self.accepted.add((outcome.dataset, outcome.sha256))
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """How a dataset's source stood when it was last read."""
+
+    origin: str
+    """What ``state`` was true of: contract and place. Under another the state means nothing."""
+    state: dict[str, Any]
+    trouble: str | None
+    """Why it could not be read the last time; None when it could."""
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -356,6 +373,16 @@ class Store:
         """What became of the newest delivery that the gate judged."""
         return self._ledger_state().judged.get(dataset)
 
+    def source_state(self, dataset: str) -> SourceState | None:
+        """How the dataset's source stood when it was last read; None when it never was."""
+        return self._ledger_state().sources.get(dataset)
+
+    def note_source(self, dataset: str, origin: str, state: dict[str, Any], trouble: str | None = None) -> None:
+        """Write down how a source stands where no delivery came of it: it could not be read, or can be again."""
+        with self.transaction(f"{dataset}: source", {"dataset": dataset}) as connection:
+            noted = record_source(connection, dataset, None, origin, state, trouble)
+        self.remember_source(dataset, noted)
+
     def _ledger_state(self) -> LedgerState:
         snapshot = self.snapshot()
         if self._state is None or self._state.snapshot != snapshot:
@@ -372,7 +399,12 @@ class Store:
                 checks: dict[str, list[CheckResult]] = {}
                 for delivery, *check in connection.execute("SELECT delivery_id, name, violations, vi, en FROM kho.checks").fetchall():
                     checks.setdefault(delivery, []).append(CheckResult(*check))
+                sources = connection.execute(
+                    "SELECT dataset, origin, state, trouble, noted_at FROM kho.sources ORDER BY noted_at"
+                ).fetchall()
             state = LedgerState(snapshot, {}, set(), {})
+            for dataset, origin, found, trouble, at in sources:
+                state.sources[dataset] = SourceState(origin, json.loads(found), trouble, at)
             for row in rows:
                 dataset, verdict, file_name, sha, delivery, read, accepted, held, total, number, synthetic, fingerprint, corrects = row
                 outcome = Outcome(
@@ -382,6 +414,12 @@ class Store:
                 state.take(outcome, fingerprint)
             self._state = state
         return self._state
+
+    def remember_source(self, dataset: str, source: SourceState | None) -> None:
+        """Like `remember`, of a source's state that a commit of our own held."""
+        if self._state is not None and source:
+            self._state.sources[dataset] = source
+            self._state.snapshot = self.snapshot()
 
     def remember(self, outcome: Outcome, fingerprint: str) -> None:
         """Carry the known ledger state over a commit of our own, so that 226 loads do not read it 226 times."""
@@ -393,8 +431,36 @@ class Store:
     def compact_system_tables(self) -> None:
         """Merge the small files that one-row inserts leave in the ledger and its companions."""
         with self._locked() as connection:
-            for table in ("ledger", "profile", "checks", "quarantine", "held_rows", "marks", "left_out", "notices", "expectations"):
+            for table in (
+                "ledger",
+                "profile",
+                "checks",
+                "quarantine",
+                "held_rows",
+                "marks",
+                "left_out",
+                "notices",
+                "expectations",
+                "sources",
+            ):
                 connection.execute(f"CALL ducklake_merge_adjacent_files('lake', {literal(table)}, schema => {literal(SYSTEM_SCHEMA)})")
+
+
+def record_source(
+    connection: duckdb.DuckDBPyConnection,
+    dataset: str,
+    delivery: str | None,
+    origin: str,
+    state: dict[str, Any],
+    trouble: str | None = None,
+) -> SourceState:
+    """How a source stands, as one row in the open transaction: with its delivery, or neither."""
+    at = datetime.now(UTC).replace(tzinfo=None)
+    connection.execute(
+        "INSERT INTO kho.sources (dataset, delivery_id, origin, state, trouble, noted_at) VALUES (?, ?, ?, ?, ?, ?)",
+        [dataset, delivery, origin, json.dumps(state, ensure_ascii=False), trouble, at],
+    )
+    return SourceState(origin, state, trouble, at)
 
 
 def _tables(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dict[str, str]]:

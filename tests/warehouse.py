@@ -148,6 +148,6 @@ def make_warehouse(folder: Path) -> Warehouse:
     register.mkdir(parents=True)
     (register / "agencies.yaml").write_text(yaml.safe_dump(AGENCIES, allow_unicode=True), encoding="utf-8")
     (register / "semantic-types.yaml").write_text(yaml.safe_dump(SEMANTIC_TYPES, allow_unicode=True), encoding="utf-8")
-    warehouse = Warehouse(Settings(register=register, home=folder / "var"))
+    warehouse = Warehouse(Settings(register=register, home=folder / "var", quiet_seconds=0))
     warehouse.add(TEAMS)
     return warehouse

@@ -2,7 +2,7 @@
 
 import typer
 
-from catalog.cli import expecting, looking, registering, rejecting, running
+from catalog.cli import delivering, expecting, looking, registering, rejecting, running
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,7 +16,7 @@ Start everything with [bold]kho up[/bold]. Put files into [bold]var/drop/<domain
 Exit codes: 0 good · 1 data or a contract needs a person · 2 wrong call · 3 the system failed.
 """,
 )
-for group in (running, looking, rejecting, expecting, registering):
+for group in (running, looking, delivering, rejecting, expecting, registering):
     app.add_typer(group.commands)
 
 

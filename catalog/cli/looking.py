@@ -32,10 +32,12 @@ def status(as_json: JsonOption = False) -> None:
     intake = Intake(where, register)
     waiting = intake.stale()
     catalogue = publish(register, intake.store)
+    trouble = intake.troubled()
     rows = [
         {
             "dataset": e.contract.id, "title": e.contract.title, "agency": e.contract.agency, "release": e.release_number, "rows": e.rows,
             "quality": e.quality, "freshness": e.freshness.state, "waiting": waiting.get(e.contract.id),
+            "trouble": trouble.get(e.contract.id),
         }
         for e in catalogue.entries.values()
     ]  # fmt: skip
@@ -50,13 +52,15 @@ def status(as_json: JsonOption = False) -> None:
             f"{row['rows'] or 0:,}",
             str(row["quality"]),
             str(row["freshness"]),
-            str(row["waiting"] or ""),
+            escape(f"source: {row['trouble']}") if row["trouble"] else str(row["waiting"] or ""),
         )
     out.print(table)
     loaded = sum(1 for e in catalogue.entries.values() if e.release_number)
     console.print(
         f"{len(rows)} datasets, {loaded} with data, {sum(e.rows or 0 for e in catalogue.entries.values()):,} rows, {len(waiting)} with something to do"
     )
+    for path, why in intake.overlooked():
+        console.print(f"[yellow]not read: {escape(str(path))}[/yellow]: {why}", highlight=False, soft_wrap=True)
 
 
 @commands.command()

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from catalog.cli.terminal import Exit, JsonOption, console, fail, known_contract, known_register, print_json, progress
+from catalog.sample_servers import start_sample_servers
 from catalog.services import DagsterFollows, Services, taken
 from pipelines.contract import Register
 from pipelines.intake import Intake
@@ -196,32 +197,33 @@ def up(
             intake = Intake(where, register)
             if intake.store.snapshot() == 0 and not where.drop.exists():
                 samples(None)
-            outcomes, broken, _ = take_in(intake, list(intake.stale()))
-            report(outcomes, broken, as_json=False)
-            intake.store.close()
-            _supervise(where, host, port, dagster_port)
+            url = f"http://{host}:{port}"
+            with Services(os.environ | dagster_environment(where) | {"KHO_CATALOGUE_URL": url}) as services:
+                start_sample_servers(services, where, register, console)
+                outcomes, broken, _ = take_in(intake, list(intake.stale()))
+                report(outcomes, broken, as_json=False)
+                intake.store.close()
+                _supervise(services, where, host, port, dagster_port)
     except AlreadyRunning:
         raise fail(f"`kho up` runs already for {where.home}; stop it first, or name another folder in KHO_HOME.") from None
 
 
-def _supervise(where: Settings, host: str, port: int, dagster_port: int) -> None:
-    """Run the catalogue and Dagster as children; when one ends or we are told to stop, stop both."""
+def _supervise(services: Services, where: Settings, host: str, port: int, dagster_port: int) -> None:
+    """Run the catalogue and Dagster as children; when a service ends or we are told to stop, all are stopped."""
     from pipelines.orchestration.executors import close_abandoned_runs_now_and_then
 
     url = f"http://{host}:{port}"
-    environment = os.environ | dagster_environment(where) | {"KHO_CATALOGUE_URL": url}
-    with Services(environment) as services:
-        services.start("catalogue", [sys.executable, "-m", "catalog.cli", "serve", "--host", host, "--port", str(port)])
-        services.start(
-            "dagster",
-            [sys.executable, "-m", "dagster", "dev", "-m", "pipelines.definitions", "-h", host, "-p", str(dagster_port)],
-            log=where.home / "dagster.log",
-        )
-        services.wait_until_answering({"catalogue": f"{url}/healthz", "dagster": f"http://{host}:{dagster_port}/server_info"}, console)
-        console.print(
-            f"\n  Danh mục / catalogue   [bold]{url}[/bold]\n  Dagster                [bold]http://{host}:{dagster_port}[/bold]\n  Ctrl-C dừng tất cả / stops everything\n"
-        )
-        code = services.wait([DagsterFollows(where.register, f"http://{host}:{dagster_port}"), close_abandoned_runs_now_and_then(where)])
+    services.start("catalogue", [sys.executable, "-m", "catalog.cli", "serve", "--host", host, "--port", str(port)])
+    services.start(
+        "dagster",
+        [sys.executable, "-m", "dagster", "dev", "-m", "pipelines.definitions", "-h", host, "-p", str(dagster_port)],
+        log=where.home / "dagster.log",
+    )
+    services.wait_until_answering({"catalogue": f"{url}/healthz", "dagster": f"http://{host}:{dagster_port}/server_info"}, console)
+    console.print(
+        f"\n  Danh mục / catalogue   [bold]{url}[/bold]\n  Dagster                [bold]http://{host}:{dagster_port}[/bold]\n  Ctrl-C dừng tất cả / stops everything\n"
+    )
+    code = services.wait([DagsterFollows(where.register, f"http://{host}:{dagster_port}"), close_abandoned_runs_now_and_then(where)])
     raise typer.Exit(code)
 
 
@@ -230,7 +232,10 @@ def serve(
     port: Annotated[int, typer.Option(help="The port.")] = 8000,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
 ) -> None:
-    """Serve the catalogue (pages, downloads, REST). Reads the store, never writes; Dagster is not needed."""
+    """Serve the catalogue (pages, downloads, REST). Reads the store, never writes it; takes HTTP deliveries into the drop folder.
+
+    Dagster is not needed.
+    """
     from catalog.web import serve as serve_catalogue
 
     serve_catalogue(settings(), host, port)

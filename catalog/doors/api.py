@@ -6,10 +6,12 @@ from typing import Annotated, Any, Literal
 
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI, Query, Schema
-from ninja.errors import HttpError, ValidationError
+from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from catalog.access import Refused, decide
 from catalog.browse import FACETS, browse
+from catalog.doors.deliveries import Throttled
+from catalog.doors.deliveries import router as deliveries
 from catalog.doors.problem import problem
 from catalog.doors.selection import BadRequest, Condition, NoData, Operator, Reader, Selection
 from catalog.publish import Catalogue, Entry
@@ -20,6 +22,7 @@ api = NinjaAPI(
     docs_url=None,  # ninja's own reference page loads its scripts from a CDN; `/api/v1/docs` is ours
     description="Danh mục và dữ liệu của kho dữ liệu dùng chung. / Catalogue and data of the shared warehouse.",
 )
+api.add_router("/deliveries", deliveries)
 MAX_PAGE = 1000
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Offset = Annotated[int, Query(ge=0, le=100_000_000)]
@@ -340,6 +343,20 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 @api.exception_handler(HttpError)
 def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     return problem(error.status_code, str(error))
+
+
+@api.exception_handler(AuthenticationError)
+def _unknown_token(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
+    answer = problem(401, "Cần mã truy cập còn hiệu lực của cơ quan. / A valid token of the agency is needed.")
+    answer.headers["WWW-Authenticate"] = "Bearer"
+    return answer
+
+
+@api.exception_handler(Throttled)
+def _throttled(request: HttpRequest, error: Throttled) -> HttpResponse:
+    answer = problem(error.status_code, str(error))
+    answer.headers["Retry-After"] = str(error.wait)
+    return answer
 
 
 @api.exception_handler(Http404)

@@ -14,6 +14,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_POST
 
 from catalog.access import decide
+from catalog.access.failures import guesses
 from catalog.doors.formats import CONTENT_TYPES
 from catalog.doors.selection import NoData, Reader
 from catalog.publish import Entry
@@ -34,10 +35,18 @@ def everybody(request: HttpRequest, entry: Entry) -> bool:
     return decision.allowed and len(decision.columns) == len(entry.contract.columns)
 
 
-def of_owner(request: HttpRequest, entry: Entry) -> bool:
-    """Whether the posted token is the owning agency's."""
+def _not_the_owner(request: HttpRequest, entry: Entry) -> HttpResponse | None:
+    """The answer to whoever posted no token of the owning agency; None for the agency. Guessing is told to wait."""
     agency_of = settings.KHO_AGENCY_OF_TOKEN
-    return bool(agency_of) and agency_of(request.POST.get("token", "").strip()) == entry.contract.agency
+    posted = request.POST.get("token", "").strip()
+    agency = agency_of(posted) if agency_of and posted else None
+    if agency == entry.contract.agency:
+        return None
+    if posted and agency is None and (wait := guesses.note(request.META.get("REMOTE_ADDR", ""))):
+        response = render(request, "rejects_refused.html", {"entry": entry, "why": "rejects.guessing"}, status=429)
+        response.headers["Retry-After"] = str(wait)
+        return response
+    return render(request, "rejects_refused.html", {"entry": entry}, status=403)
 
 
 def _entry(request: HttpRequest, domain: str, name: str) -> Entry:
@@ -50,9 +59,8 @@ def _entry(request: HttpRequest, domain: str, name: str) -> Entry:
 def fix_sheet(request: HttpRequest, domain: str, name: str) -> HttpResponse | FileResponse:
     """The fix sheet of an open delivery (``?delivery=``)."""
     entry = _entry(request, domain, name)
-    by_token = request.method == "POST" and of_owner(request, entry)
-    if not by_token and not everybody(request, entry):
-        return render(request, "rejects_refused.html", {"entry": entry}, status=403)
+    if not everybody(request, entry) and (refusal := _not_the_owner(request, entry)):
+        return refusal
     if entry.contract.access != "open" or not everybody(request, entry):
         log.warning("fix sheet of %s given to %s", entry.id, entry.contract.agency)
     with Reader(request.live, request.catalogue).cursor() as cursor:
@@ -76,8 +84,8 @@ def submit(request: HttpRequest, domain: str, name: str) -> HttpResponse:
     entry = _entry(request, domain, name)
     if int(request.headers.get("Content-Length") or 0) > SHEET_BYTES:
         return render(request, "rejects_refused.html", {"entry": entry, "why": "rejects.too_large"}, status=413)
-    if not of_owner(request, entry):
-        return render(request, "rejects_refused.html", {"entry": entry}, status=403)
+    if refusal := _not_the_owner(request, entry):
+        return refusal
     file = request.FILES.get("sheet")
     if file is None or Path(file.name).suffix.lower() not in (".xlsx", ".xlsm", ".ods"):
         return render(request, "rejects_refused.html", {"entry": entry, "why": "rejects.no_file"}, status=400)

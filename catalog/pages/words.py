@@ -286,6 +286,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "Received. It is checked within minutes; open this page again to see the result.",
     ),
     "rejects.no_file": ("Hãy chọn tệp sửa lỗi dạng .xlsx.", "Choose the fix sheet, an .xlsx file."),
+    "rejects.guessing": ("Quá nhiều mã sai, hãy đợi một phút.", "Too many wrong tokens; wait a minute."),
     "rejects.too_large": ("Tệp quá lớn để là một tệp sửa lỗi.", "The file is too large for a fix sheet."),
     "rejects.open": ("Các đợt giao đang chờ sửa", "Deliveries that wait"),
     "group.missing": ("Thiếu dữ liệu", "Missing"),

@@ -12,6 +12,7 @@ from pipelines.contract.model import (
     Rule,
     Sample,
     SemanticType,
+    Source,
     Unique,
 )
 from pipelines.contract.problem import InvalidRegister, Problem
@@ -32,6 +33,7 @@ __all__ = [
     "Rule",
     "Sample",
     "SemanticType",
+    "Source",
     "Unique",
     "load_register",
     "register_state",

@@ -294,6 +294,18 @@ class NeverFalls:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where a dataset is fetched from, where nobody brings it (the contract's `servers` entry)."""
+
+    kind: str
+    """`postgres`, `mysql`, `sqlserver`, `oracle`, `api`…: the function of `pipelines.sources` that fetches."""
+    server: str
+    """Name of the system; an installation may give another address for it."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """The entry's fields and properties. Of secrets it holds the names alone."""
+
+
+@dataclass(frozen=True)
 class Contract:
     """The whole truth about one dataset."""
 
@@ -334,7 +346,8 @@ class Contract:
     threshold: float
     """Share of rows (0–1) that may be quarantined before the delivery is refused as a whole."""
     fingerprint: str
-    """Changes when the schema, the rules or the query change: then the last delivery is judged again."""
+    """Changes when the schema, the rules, the source or the query change: then the last delivery is judged again."""
+    source: Source | None = None
 
     @property
     def promised_within(self) -> timedelta | None:

@@ -35,6 +35,7 @@ from pipelines.contract.periods import PERIODS, period_of
 from pipelines.contract.problem import Problem
 from pipelines.contract.reading import reading_of
 from pipelines.contract.semantic import Binder
+from pipelines.contract.source import source_of
 from pipelines.contract.yaml_lines import line_of
 
 DATASET_PROPERTIES = {
@@ -209,6 +210,10 @@ class ContractReader:
         reading, faults = reading_of(properties.get("reading"), {c.name for c in columns})
         for fault in faults:
             self._problem(where, *fault)
+        load_mode = self._choice(where, properties.get("loadMode"), get_args(LoadMode))
+        source, faults = source_of(self._items(("servers",), raw.get("servers")), {c.name for c in columns}, load_mode)
+        for fault in faults:
+            self._problem(("servers",), *fault)
         contract: dict[str, Any] = dict(  # noqa: C408 - read as the keyword arguments they become
             id=self.id,
             file=self.file,
@@ -226,7 +231,7 @@ class ContractReader:
             personal=personal,
             legal_basis=properties.get("legalBasis"),
             licence=licence,
-            load_mode=self._choice(where, properties.get("loadMode"), get_args(LoadMode)),
+            load_mode=load_mode,
             delivery=self._choice(where, properties.get("delivery"), DELIVERIES),
             cycle=cycle,
             grace_days=grace,
@@ -243,6 +248,7 @@ class ContractReader:
             sample=self._sample(where, properties.get("sample"), {c.name for c in columns}),
             reading=reading,
             threshold=threshold,
+            source=source,
         )
         for column in columns:
             if (column.sample or "").startswith("sql:") and column.name in contract["sample"].columns:
@@ -259,6 +265,7 @@ class ContractReader:
                     repr(judging)
                     for judging in (reading, columns, whole.rules, whole.group_rules, contract["unique"], contract["references"])
                 ),
+                *([repr(source)] if source else []),
             ],
             ensure_ascii=False,
         ) + (query.read_text(encoding="utf-8") if query.exists() else "")

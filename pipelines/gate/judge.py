@@ -57,6 +57,11 @@ def refusal(rule: str, vi: str, en: str, column: str = "", rows: int = 0) -> Jud
     return Judgement(rows, 0, 0, (Reason(rule, column, 1, vi, en),), None)
 
 
+def withheld(reasons: tuple[Reason, ...]) -> Judgement:
+    """A delivery refused before it came: what its source offers cannot be taken."""
+    return Judgement(0, 0, 0, reasons, None)
+
+
 def judge(
     connection: duckdb.DuckDBPyConnection,
     contract: Contract,

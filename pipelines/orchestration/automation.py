@@ -21,30 +21,42 @@ CRON = {
     "quarterly": "30 6 2 1,4,7,10 *",
     "yearly": "0 7 2 1 *",
 }
-"""Irregular datasets come when they come: the sensor sees them."""
-
-SETTLED_SECONDS = 2
-"""A file that changed less than this ago may still be being written."""
+"""Irregular datasets come when they come: the sensor sees them. One that is fetched is looked for every day."""
 
 STAGING_KEPT_SECONDS = 86_400
 """No delivery is under judgement for a day."""
 
 
 def build_schedules(intake: Intake) -> list[dg.ScheduleDefinition]:
-    cycles = {c.cycle for c in intake.register.contracts.values()}
-    later = checks_of_no_load(intake)
-    return [
-        dg.ScheduleDefinition(
-            name=f"chu_ky_{cycle.replace('-', '_')}",
-            target=dg.AssetSelection.tag("cycle", cycle) - dg.AssetSelection.checks(*later),
-            cron_schedule=cron,
-            execution_timezone=intake.register.timezone,
-            default_status=dg.DefaultScheduleStatus.RUNNING,
-            description=f"Datasets with update cycle {cycle}",
+    contracts = intake.register.contracts.values()
+    cycles = {c.cycle for c in contracts}
+    later = dg.AssetSelection.checks(*checks_of_no_load(intake))
+    schedules = [
+        _schedule(
+            intake,
+            f"chu_ky_{cycle.replace('-', '_')}",
+            dg.AssetSelection.tag("cycle", cycle) - later,
+            cron,
+            f"Datasets with update cycle {cycle}",
         )
         for cycle, cron in CRON.items()
         if cycle in cycles
     ]
+    if fetched := [asset_key(c) for c in contracts if c.source and c.cycle not in CRON]:
+        told = "Datasets without a cycle that are fetched from a source"
+        schedules.append(_schedule(intake, "nguon_khong_dinh_ky", dg.AssetSelection.assets(*fetched), CRON["daily"], told))
+    return schedules
+
+
+def _schedule(intake: Intake, name: str, target: dg.AssetSelection, cron: str, description: str) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name=name,
+        target=target,
+        cron_schedule=cron,
+        execution_timezone=intake.register.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=description,
+    )
 
 
 def build_drop_sensor(intake: Intake) -> dg.SensorDefinition:
@@ -62,13 +74,15 @@ def build_drop_sensor(intake: Intake) -> dg.SensorDefinition:
         now: dict[str, int] = {}
         datasets: list[str] = []
         for dataset, contract in intake.register.contracts.items():
-            for file in pending(intake.store, contract):
-                changed = file.stat().st_mtime_ns
-                name = str(file.relative_to(intake.settings.drop))
-                if changed / 1e9 > time() - SETTLED_SECONDS:
-                    continue
-                now[name] = changed
-                if seen.get(name) != changed and dataset not in datasets:
+            try:
+                files = pending(intake.store, contract).ready
+            except OSError as error:
+                context.log.warning(f"{dataset}: the drop folder cannot be read: {error}")
+                continue  # one folder never stops the others
+            for file in files:
+                name = str(file.path.relative_to(intake.settings.drop))
+                now[name] = file.changed_ns
+                if seen.get(name) != file.changed_ns and dataset not in datasets:
                     datasets.append(dataset)
         context.update_cursor(json.dumps(now))
         if not datasets:
@@ -119,8 +133,10 @@ def build_upkeep(intake: Intake) -> tuple[dg.JobDefinition, dg.ScheduleDefinitio
 
     @dg.op(description="Remove what killed runs left half-written")
     def sweep_staging() -> None:
-        for file in intake.settings.staging.glob("*.parquet"):
-            if file.stat().st_mtime < time() - STAGING_KEPT_SECONDS:
+        staging = intake.settings.staging
+        unfinished = intake.settings.drop.glob("*/*/.*.upload")
+        for file in (*staging.glob("*"), *staging.glob("sources/*/*"), *unfinished):
+            if file.is_file() and file.stat().st_mtime < time() - STAGING_KEPT_SECONDS:
                 file.unlink()
 
     @dg.job(name="bao_tri_kho", description="Upkeep of the store")

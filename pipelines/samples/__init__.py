@@ -11,13 +11,12 @@ from pathlib import Path
 import duckdb
 
 from pipelines.contract import Contract, Register
-from pipelines.samples.delivery import deliver, suffix
+from pipelines.samples.delivery import MARK, deliver, sample_file
 from pipelines.samples.table import Tables
 from pipelines.settings import Settings
 from pipelines.sql import literal
 
-MARK = "synthetic"
-"""The word in the file's name by which the ledger knows that a delivery is not real."""
+__all__ = ["MARK", "make_samples"]
 
 
 def make_samples(
@@ -29,7 +28,8 @@ def make_samples(
     faults: bool = True,
     progress: Callable[[str], None] | None = None,
 ) -> list[Path]:
-    """Put one sample delivery for every delivered dataset (or for ``datasets``) into the drop folder; the files written.
+    """Put one sample delivery for every delivered dataset (or for ``datasets``) into the drop folder, or for one that is fetched
+    from a source to where the sample servers have it from; the files written.
 
     Reference datasets are read from the register itself and derived ones computed: neither gets a file. ``scale`` multiplies the rows. With
     ``faults``, about every fifth spreadsheet or CSV ends in a few rows that the gate must hold back. ``progress`` hears
@@ -48,9 +48,8 @@ def make_samples(
                 continue
             tables.make(contract)
             if contract.id in wanted and contract.kind == "delivered":
-                target, name = settings.drop / contract.id, contract.id.split("/")[1]
-                target.mkdir(parents=True, exist_ok=True)
-                file = target / f"{name}.{MARK}.{suffix(contract)}"
+                file = sample_file(settings, contract)
+                file.parent.mkdir(parents=True, exist_ok=True)
                 with _complete(file) as unfinished:
                     deliver(connection, contract, tables.name(contract), tables.faults(contract) if faults else [], unfinished)
                 say(f"{contract.id}: {file.name}")

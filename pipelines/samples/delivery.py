@@ -7,18 +7,36 @@ from pathlib import Path
 import duckdb
 
 from pipelines.contract import Column, Contract
+from pipelines.contract.service import KEYS
+from pipelines.contract.source import DATABASES
 from pipelines.formula_guard import guarded
 from pipelines.gate.headers import fold
 from pipelines.samples.faults import Fault
+from pipelines.settings import Settings
 from pipelines.sql import literal, quote
 
 CHUNK = 5_000
 """Rows of XML or GeoJSON put together in one text."""
 
 
+MARK = "synthetic"
+"""The word in the file's name by which the ledger knows that a delivery is not real."""
+
+
 def suffix(contract: Contract) -> str:
-    """The file suffix of the contract's way of delivery; an extract of a database arrives as CSV."""
+    """The file suffix of the contract's way of delivery; what a sample server serves is kept as it likes it: a
+    database Parquet, with its types, a service JSON."""
+    if contract.source and contract.source.kind in DATABASES:
+        return "parquet"
+    if contract.source and contract.source.kind in KEYS:
+        return "json"
     return {"rest": "json", "postgres": "csv", "sqlserver": "csv"}.get(contract.delivery, contract.delivery)
+
+
+def sample_file(settings: Settings, contract: Contract) -> Path:
+    """Where the dataset's sample delivery is put: into the drop folder, or to where a sample server has it from."""
+    folder = settings.samples if contract.source else settings.drop
+    return folder / contract.id / f"{contract.id.split('/')[1]}.{MARK}.{suffix(contract)}"
 
 
 def deliver(connection: duckdb.DuckDBPyConnection, contract: Contract, table: str, faults: list[Fault], file: Path) -> None:
@@ -59,6 +77,10 @@ def _csv(connection: duckdb.DuckDBPyConnection, contract: Contract, rows: str, f
     texts = [f"{guarded(name)} AS {name}" if c.type == "string" else name for c, name in zip(contract.columns, names, strict=True)]
     rows = f"SELECT {', '.join(texts)} FROM ({_named(contract, rows, lambda c: c.name)})"
     connection.execute(f"COPY ({rows}) TO {literal(file)} (FORMAT csv, HEADER true)")
+
+
+def _parquet(connection: duckdb.DuckDBPyConnection, contract: Contract, rows: str, file: Path) -> None:
+    connection.execute(f"COPY ({_named(contract, rows, lambda c: c.name)}) TO {literal(file)} (FORMAT parquet)")
 
 
 def _json(connection: duckdb.DuckDBPyConnection, contract: Contract, rows: str, file: Path) -> None:
@@ -116,5 +138,5 @@ def _chunks(connection: duckdb.DuckDBPyConnection, row: str, rows: str, file: Pa
 
 
 WRITERS: dict[str, Callable[[duckdb.DuckDBPyConnection, Contract, str, Path], None]] = {
-    "csv": _csv, "xlsx": _xlsx, "json": _json, "xml": _xml, "geojson": _geojson,
+    "csv": _csv, "xlsx": _xlsx, "json": _json, "xml": _xml, "geojson": _geojson, "parquet": _parquet,
 }  # fmt: skip

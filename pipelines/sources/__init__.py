@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipelines.contract import Contract
+from pipelines.gate.readers import Decision
 from pipelines.outcome import Reason
 
 
@@ -23,6 +24,11 @@ class Fetched:
     state: dict[str, Any] = field(default_factory=dict)
     """What the next fetch starts from (cursor, ETag…). Stored in the transaction that commits the delivery, never before."""
     synthetic: bool = False
+    decisions: tuple[Decision, ...] = ()
+    """What was decided on the way (columns left out, from where on it was read); the ledger keeps it."""
+    judged_once: bool = False
+    """The delivery is the sender's own file: once refused it is answered, and ``state`` stands so that it is not fetched again.
+    Otherwise a refusal leaves the state as it was, and the same is fetched anew."""
 
 
 @dataclass(frozen=True)
@@ -44,3 +50,12 @@ class Fetch(Protocol):
     """
 
     def __call__(self, contract: Contract, state: dict[str, Any], staging: Path) -> Iterator[Fetched | Withheld]: ...
+
+
+class Probe(Protocol):
+    """A kind of source: looks whether it can be read, without reading; says in a line what it found.
+
+    Raises `SourceUnavailable`.
+    """
+
+    def __call__(self, contract: Contract) -> str: ...

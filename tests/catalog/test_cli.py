@@ -15,7 +15,22 @@ from catalog.cli import app
 from tests.warehouse import Warehouse, column, contract
 
 TEAM = "ho-tich/to-cong-tac"
-COMMANDS = ("up", "run", "serve", "status", "check", "quality", "register", "samples", "search", "show", "sql", "rejects")
+COMMANDS = (
+    "up",
+    "run",
+    "serve",
+    "status",
+    "check",
+    "quality",
+    "register",
+    "samples",
+    "search",
+    "show",
+    "sql",
+    "rejects",
+    "sources",
+    "token",
+)
 
 
 @pytest.fixture

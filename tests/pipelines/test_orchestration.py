@@ -110,6 +110,29 @@ def test_the_sensor_asks_for_what_arrived_and_what_reads_it(instance: Warehouse)
     assert not sensor.evaluate_tick(context.with_cursor(context.cursor) if hasattr(context, "with_cursor") else context).run_requests
 
 
+def test_the_sensor_leaves_what_is_being_written_and_no_closed_folder_stops_it(
+    instance: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance.add(contract("y-te/kin", [column("ma", required=True, primaryKey=True)], agency="SYT"))
+    closed = instance.drop("y-te/kin", "a.csv", "ma\n1\n").parent
+    file = instance.drop(TEAM, "a.csv", GOOD)
+    scandir = os.scandir
+
+    def refuse(path: os.PathLike[str]) -> object:
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    intake = instance.intake()
+    sensor, definitions = build_drop_sensor(intake), build_defs(intake)
+    look = lambda: sensor.evaluate_tick(dg.build_sensor_context(instance=dg.DagsterInstance.ephemeral(), definitions=definitions))
+    with file.open("a"):
+        assert not look().run_requests
+    [request] = look().run_requests or []
+    assert dg.AssetKey(["ho_tich", "to_cong_tac"]) in (request.asset_selection or [])
+
+
 def test_a_schedule_for_each_update_cycle(instance: Warehouse) -> None:
     definitions = build_defs(instance.intake())
     assert {s.name for s in definitions.schedules or []} >= {"chu_ky_monthly"}
@@ -140,10 +163,13 @@ def test_upkeep_merges_small_files_and_forgets_what_killed_runs_left(instance: W
     intake = instance.intake()
     intake.take(TEAM, "run")
     old, new = settings_staging(instance, "old.parquet"), settings_staging(instance, "new.parquet")
-    os.utime(old, (0, 0))
+    cut, waiting = instance.drop(TEAM, ".x.upload", "nửa"), instance.drop(TEAM, "b.csv", GOOD)
+    for file in (old, cut, waiting):
+        os.utime(file, (0, 0))
     job, _ = build_upkeep(intake)
     assert job.execute_in_process().success
     assert not old.exists() and new.exists()
+    assert not cut.exists() and waiting.exists()
     assert instance.rows("SELECT count(*) FROM kho.ledger") == [(1,)]
 
 
