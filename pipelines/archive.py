@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 
 CHUNK = 1 << 20
-SUFFIX = re.compile(r"\.[a-z0-9]{1,16}")
+SUFFIX = re.compile(r"(\.[a-z0-9]{1,16}){1,2}")
 
 
 class Changed(Exception):

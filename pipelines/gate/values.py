@@ -8,6 +8,7 @@ import re
 
 from pipelines.contract import Column
 from pipelines.contract.options import STRPTIME
+from pipelines.formula_guard import unguarded
 from pipelines.gate.forms import EITHER, PLAIN, SURE_COMMA, SURE_POINT, Form, bare
 from pipelines.sql import literal, one_of, quote
 
@@ -16,8 +17,6 @@ TIDY = "[!-~À-ưẠ-ỹ]([ -~À-ưẠ-ỹ]*[!-~À-ưẠ-ỹ])?"
 
 One match costs a third of normalising.
 """
-GUARD = "'[=+@0-9-]"
-"""How a text begins that was kept from being a formula or a number by an apostrophe: our own sheets do so, and so do clerks."""
 FIXED_LENGTH = re.compile(r"\[0-9\]\{(\d+)\}")
 EATEN_ZEROS = 2
 """So many leading zeros a spreadsheet may have eaten from a code that no closed list confirms (a birth province 001 has two)."""
@@ -41,12 +40,12 @@ def raw(column: str) -> str:
 
 
 def tidy(text: str) -> str:
-    """SQL that trims and NFC-normalises ``text`` (SQL) and takes a guarding apostrophe away; empty becomes NULL."""
+    """SQL that trims and NFC-normalises ``text`` (SQL) and takes the guard against formulas away; empty becomes NULL."""
     # ASCII that begins after the apostrophe in the code table and does not end in a space is tidy: two cheap looks for most values.
     quick = f"strlen({text}) = length({text}) AND {text} >= '(' AND NOT ends_with({text}, ' ')"
     slow = f"nullif(trim(nfc_normalize({text})), '')"
     return f"""CASE WHEN {quick} THEN {text}
-                    WHEN starts_with({text}, '''') AND regexp_matches({text}, {literal("^" + GUARD)}) THEN nullif(trim(nfc_normalize(substr({text}, 2))), '')
+                    WHEN starts_with({text}, '''') THEN nullif(trim(nfc_normalize({unguarded(text)})), '')
                     WHEN regexp_full_match({text}, {literal(TIDY)}) THEN {text}
                     ELSE {slow} END"""
 

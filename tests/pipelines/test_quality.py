@@ -38,12 +38,12 @@ def figures(quality: list | None = None, **facts: object) -> dict:
     return contract(FIGURES, columns, quality=quality or [], **{"personalData": "basic", **facts})
 
 
-def rows(count: int, seed: int = 0, weights: tuple[int, ...] = (4, 3, 2, 1), shift: int = 0, empty: float = 0.1) -> str:
+def rows(count: int, seed: int = 0, weights: tuple[int, ...] = (4, 3, 2, 1), shift: int = 0, empty: float = 0.1, first: int = 0) -> str:
     chance = random.Random(seed)
     lines = [
         f"{n},{chance.choices(KINDS, weights)[0]},{chance.randint(0, 100) + shift},"
         f"{'' if chance.random() < empty else f'Ghi chú {n}'},{'' if chance.random() < empty else f'Nguyễn Văn {n}'}"
-        for n in range(count)
+        for n in range(first, first + count)
     ]
     return "\n".join(["ma,loai,so,ghi_chu,ho_ten", *lines]) + "\n"
 
@@ -131,7 +131,7 @@ def test_synthetic_rows_are_no_measure_of_real_ones(warehouse: Warehouse) -> Non
 
 def test_where_deliveries_add_up_the_delivery_is_compared_and_no_row_may_go(warehouse: Warehouse) -> None:
     warehouse.add(figures(loadMode="append"))
-    deliver(warehouse, FIGURES, *(rows(100, seed) for seed in range(4)))
+    deliver(warehouse, FIGURES, *(rows(100, seed, first=100 * seed) for seed in range(4)))
     results = check(warehouse, FIGURES)
     assert results["volume"].passed and results["no_loss"].passed, "four times the rows of the first release are no growth"
     with warehouse.intake().store.transaction("by hand", {}) as connection:

@@ -85,6 +85,9 @@ class Pulls(RuleBasedStateMachine):
             self.versions.add((rewritten, REWRITTEN))
             self.changed.add(rewritten)
         self._pull(killed_after)
+        # Rewritten behind its own delivery, it is to be brought again.
+        if rewritten in self.place.files and self.brought.get(rewritten) != self.place.files[rewritten][0]:
+            self.changed.add(rewritten)
 
     @rule()
     def pull_over_a_good_line(self) -> None:
