@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import dialects, gate, quality, search, whole, workbook
+from benchmarks import dialects, gate, large, quality, search, whole, workbook
 from benchmarks.measure import Figure
 from pipelines.settings import PROJECT
 
@@ -30,6 +30,7 @@ def main() -> int:
             ("dialects", dialects.measure),
             ("workbook", workbook.measure),
             ("gate", gate.measure),
+            ("gate, 10 and 100 million rows", large.measure),
         ):
             with console.status(f"measuring: {title} …"):
                 found = part(folder)

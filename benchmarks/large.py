@@ -5,6 +5,7 @@ from pathlib import Path
 import duckdb
 import yaml
 
+from benchmarks.measure import Figure, middle_of, python_work
 from pipelines.sql import literal
 
 ROWS = 10_000_000
@@ -89,21 +90,44 @@ def make_file(file: Path, rows: int, share: float) -> Path:
 
 
 GATE = """
-import sys, shutil, time
+import shutil
+import sys
+import time
 from pathlib import Path
 from pipelines.contract import load_register
 from pipelines.intake import Intake
 from pipelines.settings import Settings
-from pipelines import ingest
 from pipelines.ledger import Arrival, now
+from pipelines.release import take
 home, file, rows, wrong = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 shutil.rmtree(home / "var", ignore_errors=True)
 intake = Intake(Settings(home / "datasets", home / "var"), load_register(home / "datasets"))
+intake.prepare()
 contract = intake.register.contracts["do/ho-so"]
 start = time.perf_counter()
-outcome = ingest.take(intake.store, contract, Arrival(file, file.name, "0" * 64, now()), "bench")
+outcome = take(intake.store, intake.register, contract, Arrival(file, file.name, "0" * 64, now()), "bench")
 print(time.perf_counter() - start)
 assert outcome.rows_read == rows and (outcome.rows_quarantined > 0) == (wrong > 0), outcome
+"""
+DLT = """
+import shutil
+import sys
+import time
+import dlt
+from pyarrow import csv
+home = sys.argv[1]
+shutil.rmtree(home, ignore_errors=True)
+
+@dlt.resource(name="ho_so", primary_key="ma_ho_so", write_disposition="replace", schema_contract="freeze")
+def rows():
+    with csv.open_csv(sys.argv[2], csv.ReadOptions(block_size=64 << 20)) as batches:
+        for batch in batches:
+            yield batch
+
+start = time.perf_counter()
+pipeline = dlt.pipeline("large", pipelines_dir=home, destination=dlt.destinations.duckdb(home + "/dlt.duckdb"), dataset_name="do")
+pipeline.run(rows(), loader_file_format="parquet")
+print(time.perf_counter() - start)
 """
 PLAIN = """
 import sys, time, duckdb
@@ -114,3 +138,35 @@ with duckdb.connect(sys.argv[1]) as connection:
     connection.execute("CREATE TABLE t AS FROM read_csv(?)", [sys.argv[2]])
 print(time.perf_counter() - start)
 """
+
+
+def measure(folder: Path) -> list[Figure]:
+    """Ratios to plain DuckDB at three shares of bad rows; memory; and that memory stays flat at ten times the rows."""
+    home = folder / "large"
+    register(home / "datasets")
+    figures: list[Figure] = []
+    for share in SHARES:
+        file = make_file(folder / "large.csv", ROWS, share)
+        plain = middle_of(3, lambda file=file: python_work(PLAIN, folder / "plain.duckdb", file))
+        gate = middle_of(3, lambda file=file, share=share: python_work(GATE, home, file, ROWS, int(share > 0)))
+        what = f"gate to commit, {ROWS / 1e6:.0f} million rows × 12 columns, {100 * share:g} % bad ({file.stat().st_size / 1e9:.1f} GB CSV)"
+        peer = "plain DuckDB, read_csv → CREATE TABLE, nothing checked"
+        if share == 0:
+            dlt = python_work(DLT, folder / "dlt", file)
+        figures += [
+            Figure(what, gate.seconds, "s", (1.5 if share == 0 else 2) * plain.seconds, peer, plain.seconds),
+            Figure("… resident memory", gate.megabytes, "MB", 2000, peer, plain.megabytes),
+        ]
+        if share == 0:
+            rival = "dlt into DuckDB by Arrow: types checked, no rules, no key"
+            figures += [
+                Figure("… the same", gate.seconds, "s", None, rival, dlt.seconds),
+                Figure("… its memory", gate.megabytes, "MB", None, rival, dlt.megabytes),
+            ]
+    file = make_file(folder / "large.csv", LARGE, 0)
+    gate = python_work(GATE, home, file, LARGE, 0)
+    figures.append(
+        Figure(f"… of {LARGE / 1e6:.0f} million rows: resident memory", gate.megabytes, "MB", 2000, note=f"{gate.seconds:.0f} s")
+    )
+    file.unlink()
+    return figures

@@ -37,7 +37,7 @@ class Disagreement:
             f"{literal(d.reason.en)}, 'contradiction')"
             for d in found
         )
-        return f"SELECT * FROM (VALUES {values})"
+        return f"SELECT * FROM (VALUES {values}) AS totals(row_number, column_name, value, rule, reason_vi, reason_en, error_group)"
 
 
 def disagreements(connection: duckdb.DuckDBPyConnection, scan: Scan, rows: str) -> list[Disagreement]:

@@ -72,7 +72,7 @@ def type_tests(column: Column, form: Form, declared: dict[str, str], original: s
         )  # fmt: skip
     if form.swapped:
         found.append(
-            Test(column.name, "swapped_date", f"{value} IS NOT NULL AND starts_with({text}, '1') OR starts_with({text}, '2')",
+            Test(column.name, "swapped_date", f"{value} IS NOT NULL AND regexp_matches({text}, '^[0-9]{{4}}-')",
                  "Ngày và tháng bị đảo khi nhập, đã đổi lại", "Day and month were exchanged on entry; swapped back", level="note")
         )  # fmt: skip
     if original:
