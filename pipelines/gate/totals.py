@@ -25,8 +25,8 @@ class Disagreement:
 
     @property
     def reason(self) -> Reason:
-        vi = f"Dòng {self.total.row_number} ghi tổng {self.total.text}, cộng các hàng được {self.summed}"
-        en = f"Row {self.total.row_number} states a total of {self.total.text}; its rows add up to {self.summed}"
+        vi = f"Dòng {self.total.row_number} ghi tổng {self.total.text}, cộng các hàng được {self.summed:f}"
+        en = f"Row {self.total.row_number} states a total of {self.total.text}; its rows add up to {self.summed:f}"
         return Reason("total_mismatch", self.column, 1, vi, en)
 
     @staticmethod
