@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from time import time
 
@@ -135,9 +136,13 @@ def build_upkeep(intake: Intake) -> tuple[dg.JobDefinition, dg.ScheduleDefinitio
     def sweep_staging() -> None:
         staging = intake.settings.staging
         unfinished = intake.settings.drop.glob("*/*/.*.upload")
-        for file in (*staging.glob("*"), *staging.glob("sources/*/*"), *unfinished):
-            if file.is_file() and file.stat().st_mtime < time() - STAGING_KEPT_SECONDS:
-                file.unlink()
+        for left in (*staging.glob("*"), *staging.glob("sources/*/*"), *unfinished):
+            if left.name == "sources" or left.stat().st_mtime > time() - STAGING_KEPT_SECONDS:
+                continue
+            if left.is_dir():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
 
     @dg.job(name="bao_tri_kho", description="Upkeep of the store")
     def upkeep() -> None:

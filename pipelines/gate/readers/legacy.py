@@ -7,7 +7,7 @@ alphabet, clearly better than by any other, and were none before. The text as de
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 
@@ -100,6 +100,8 @@ class Evidence:
         return ranked[0] if clear else None
 
     def says(self, charset: str) -> str:
+        if charset not in self.after:
+            return "như cả trang · like the rest of the sheet"
         return f"{self.after[charset]}/{self.words} từ đúng chính tả sau khi chuyển, trước đó {self.before}/{self.words} · words spelt right after, before"
 
 
@@ -117,9 +119,38 @@ def _spelt(token: str) -> bool:
     return bool(found) and all(map(is_syllable, found)) and len("".join(found)) >= len(token.strip("“”‘’…–—«»\u00a0")) - 1
 
 
+def charsets_of(columns: Mapping[str, list[str]], contract: Contract | None) -> dict[str, tuple[str, str]]:
+    """Column → (the legacy alphabet that it is written in, why), of the columns that are."""
+    pinned = _pinned(contract)
+    found = {name: evidence(texts) for name, texts in columns.items()}
+    shared = pinned or evidence(text for texts in columns.values() for text in texts).verdict(1)
+    charsets = {
+        name: pinned
+        or e.verdict(ENOUGH_WORDS)
+        or (shared if shared and (_gains(e, shared) or _follows(e, shared, columns[name])) else None)
+        for name, e in found.items()
+    }
+    return {name: (charset, found[name].says(charset)) for name, charset in charsets.items() if charset}
+
+
+def _follows(found: Evidence, charset: str, texts: list[str]) -> bool:
+    """Whether a column of few words goes with the sheet around it: `Sè hé` is spelt right as it stands, and as `Số hộ`.
+
+    A letter that no legacy alphabet has shows that the column is Unicode.
+    """
+    tokens = {token for text in texts if SUSPECT.search(text) for token in TOKEN.findall(text)}
+    foreign = any(ord(c) > 0xFF and ord(c) not in C1_OF_WINDOWS for token in tokens for c in token)
+    after = sum(_spelt(unicode_of(token, charset)) for token in tokens)
+    return bool(tokens) and not foreign and after >= max(found.before, CLEAR_SHARE * len(tokens))
+
+
+def _pinned(contract: Contract | None) -> str | None:
+    return contract.reading.encoding if contract and contract.reading.encoding in LEGACY_ENCODINGS else None
+
+
 def recognise(connection: duckdb.DuckDBPyConnection, source: Source, contract: Contract | None) -> Source:
     """The source with header and columns in Unicode; unchanged where nothing is legacy."""
-    pinned = contract.reading.encoding if contract and contract.reading.encoding in LEGACY_ENCODINGS else None
+    pinned = _pinned(contract)
     names = ", ".join(f"CAST({quote(h)} AS VARCHAR)" for h in source.header)
     sample = connection.execute(f"SELECT {names} FROM {source.relation} LIMIT {SAMPLE_ROWS}").fetchnumpy() if source.header else {}
     columns = [[v for v in values if isinstance(v, str)] for values in sample.values()]
@@ -168,7 +199,7 @@ def _converted(
         else f"{quote(h)} AS {quote(renamed[h])}"
         for h in source.header
     ]
-    items += [quote(name) for name in (source.row, source.fault) if name]
+    items += [quote(name) for name in (source.row, source.sheet, source.fault, *source.raw.values()) if name]
     return replace(
         source,
         relation=f"(SELECT {', '.join(items)} FROM {source.relation})",

@@ -18,6 +18,7 @@ from pipelines.contract import Contract
 from pipelines.gate.headers import fold, match
 from pipelines.gate.readers.delimited import read_delimited
 from pipelines.gate.readers.source import Decision, Source, Unreadable, rows_left_out
+from pipelines.gate.readers.spreadsheet.charset import in_unicode
 from pipelines.gate.readers.spreadsheet.header import SEARCHED, Header, find_header, stated_unit
 from pipelines.gate.readers.spreadsheet.repair import refuse_unsaved, repaired
 from pipelines.gate.readers.spreadsheet.rows import Table, table_of
@@ -60,26 +61,27 @@ def _parts(book: Workbook, contract: Contract | None) -> tuple[list[Part], tuple
     """
     wanted = _wanted(book, contract)
     parts: list[Part] = []
-    best: tuple[Sheet, Header] | None = None
+    best: tuple[Sheet, Header, tuple[Decision, ...]] | None = None
     passed_over: list[Decision] = []
     for sheet in book.sheets(wanted or book.names):
+        sheet, converted = in_unicode(sheet, contract)
         if not sheet.visible and sheet.name not in wanted:
             passed_over.append(Decision("hidden_sheet", sheet.name, "trang ẩn, không đọc / hidden, not read"))
             continue
         header = find_header(sheet, contract)
         if header and (_fits(header, contract) if contract else not parts):
-            parts.append(_part(sheet, header, contract))
+            parts.append(_part(sheet, header, contract, converted))
         elif wanted and contract and sheet.cells.height:
             raise _does_not_fit(sheet, header, contract)
         elif header and contract and not parts and (best is None or len(header.matched) > len(best[1].matched)):
             passed_over += [_not_read(best[0])] if best else []
-            best = sheet, header
+            best = sheet, header, converted
         elif sheet.cells.height:
             passed_over.append(_not_read(sheet))
     if best and parts:
         passed_over.append(_not_read(best[0]))
     elif best:
-        parts.append(_part(*best, contract))
+        parts.append(_part(best[0], best[1], contract, best[2]))
     if not parts:
         empty_handed = next((said.value for said in passed_over if said.what == "other_sheet"), None)
         raise _no_header(empty_handed, contract.reading.header_row if contract else None) if empty_handed else _nothing_in(book)
@@ -113,12 +115,12 @@ def _lacking(header: Header | None, contract: Contract) -> list[str]:
     return [column.name for column in contract.columns if column.required and column.name not in given]
 
 
-def _part(sheet: Sheet, header: Header, contract: Contract | None) -> Part:
+def _part(sheet: Sheet, header: Header, contract: Contract | None, said: tuple[Decision, ...]) -> Part:
     sheet, repairs = repaired(sheet, header, contract)
     table = table_of(sheet, header, contract)
     refuse_unsaved(sheet, header, {row for row, _, _ in table.left_out})
     unit = stated_unit(sheet, header)
-    return Part(sheet, header, table, unit, (*_decisions(sheet, header, table, unit, contract), *repairs))
+    return Part(sheet, header, table, unit, (*_decisions(sheet, header, table, unit, contract), *said, *repairs))
 
 
 def _decisions(sheet: Sheet, header: Header, table: Table, unit: str | None, contract: Contract | None) -> list[Decision]:
@@ -162,9 +164,12 @@ def _joined(connection: duckdb.DuckDBPyConnection, parts: list[Part], decisions:
     several = len(parts) > 1
     names: dict[str, str] = {}
     frames, left_out, totals = [], [], []
+    raw: dict[str, str] = {}
     for part in parts:
         renamed = _common_names(part, names, contract)
-        frames.append(_with_own_columns(part, contract).rename(renamed))
+        frame, originals = _with_originals(part, _with_own_columns(part, contract).rename(renamed), renamed)
+        frames.append(frame)
+        raw |= originals
         left_out += [(row, kind, f"[{part.sheet.name}] {text}" if several else text) for row, kind, text in part.table.left_out]
         totals += [
             replace(total, column=renamed.get(total.column, total.column), sheet=part.sheet.name if several else "")
@@ -172,7 +177,7 @@ def _joined(connection: duckdb.DuckDBPyConnection, parts: list[Part], decisions:
         ]
     data = pl.concat(frames, how="diagonal")
     connection.register("delivery", data.to_arrow())
-    header = [name for name in data.columns if name not in (ROW, SHEET)]
+    header = [name for name in data.columns if name not in (ROW, SHEET, *raw.values())]
     first = int(data.get_column(ROW)[0]) if data.height else 1
     return Source(
         "delivery",
@@ -184,7 +189,20 @@ def _joined(connection: duckdb.DuckDBPyConnection, parts: list[Part], decisions:
         totals=tuple(totals),
         unit=units.pop(),
         sheet=SHEET if several else None,
+        raw=raw,
     )
+
+
+def _with_originals(part: Part, data: pl.DataFrame, renamed: dict[str, str]) -> tuple[pl.DataFrame, dict[str, str]]:
+    """The rows with, beside each column that was converted to Unicode, its text as it came; and which column that is."""
+    if part.sheet.original is None:
+        return data, {}
+    names = {letter: renamed.get(name, name) for letter, name in part.header.names.items() if letter in part.sheet.original.columns}
+    raw = {name: f"{name} (nguyên văn)" for name in names.values()}
+    originals = part.sheet.original.select(ROW, *(pl.col(letter).alias(raw[name]) for letter, name in names.items()))
+    data = data.join(originals, on=ROW, how="left", maintain_order="left")
+    # A value that was carried down from a merged cell has no text of its own.
+    return data.with_columns(pl.coalesce(raw[name], name).alias(raw[name]) for name in raw), raw
 
 
 def _with_own_columns(part: Part, contract: Contract | None) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """What a sheet's cells mean beside what they hold: one value merged over many rows, percentages, formulas that were never calculated."""
 
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 import polars as pl
 
@@ -35,7 +36,7 @@ def repaired(sheet: Sheet, header: Header, contract: Contract | None) -> tuple[S
     for changes in (merged, percent):
         for column, texts in changes.items():
             cells = cells.with_columns(pl.col(ROW).replace_strict(texts, default=pl.col(column), return_dtype=pl.String).alias(column))
-    return Sheet(sheet.name, cells, sheet.layout, sheet.visible), tuple(said)
+    return replace(sheet, cells=cells), tuple(said)
 
 
 def _merged_down(sheet: Sheet, header: Header, roles: Roles) -> Cells:

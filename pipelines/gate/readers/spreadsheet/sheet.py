@@ -33,6 +33,8 @@ class Sheet:
     cells: pl.DataFrame
     layout: Layout = field(default_factory=Layout)
     visible: bool = True
+    original: pl.DataFrame | None = None
+    """`_row` and the columns that were converted from a legacy alphabet, as they came."""
 
     @property
     def columns(self) -> list[str]:
