@@ -27,6 +27,12 @@ def start_sample_servers(services: Services, where: Settings, register: Register
         write_servers(where, started)
 
 
+def hold_sample_token(where: Settings) -> None:
+    """Let this process pull from the sample service that a `kho up` beside it serves."""
+    if where.servers.parent == where.samples and where.servers.exists():
+        os.environ.update(SampleService(where).environment() | dict(os.environ))
+
+
 def _start_postgres(services: Services, where: Settings, register: Register, console: Console) -> Servers:
     postgres = SamplePostgres(where)
     if not postgres.contracts(register):

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from catalog.access.tokens import Token, Tokens
 from catalog.cli.terminal import Exit, JsonOption, console, fail, known_contract, known_register, out, print_json
+from catalog.sample_servers import hold_sample_token
 from pipelines.contract import Contract, Register
 from pipelines.settings import Settings, settings
 from pipelines.sources import SourceUnavailable
@@ -34,6 +35,7 @@ def sources(
     chosen = [known_contract(register, d) for d in datasets] if datasets else list(register.contracts.values())
     if files := [c.id for c in chosen if datasets and not c.source]:
         raise fail(f"{', '.join(files)}: delivered as files, not fetched.")
+    hold_sample_token(where)
     rows = _sources(where, register, chosen, test)
     if as_json:
         print_json(rows)

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from catalog.cli.terminal import Exit, JsonOption, console, fail, known_contract, known_register, print_json, progress
-from catalog.sample_servers import start_sample_servers
+from catalog.sample_servers import hold_sample_token, start_sample_servers
 from catalog.services import DagsterFollows, Services, taken
 from pipelines.contract import Register
 from pipelines.intake import Intake
@@ -69,6 +69,7 @@ def take_in(intake: Intake, chosen: list[str]) -> tuple[dict[str, list[Outcome]]
     from pipelines.orchestration.run import run as run_dagster
     from pipelines.orchestration.run import use_instance
 
+    hold_sample_token(intake.settings)
     use_instance(intake.settings)
     from pipelines.orchestration.build import build_defs
 

@@ -137,7 +137,7 @@ def build_upkeep(intake: Intake) -> tuple[dg.JobDefinition, dg.ScheduleDefinitio
         staging = intake.settings.staging
         unfinished = intake.settings.drop.glob("*/*/.*.upload")
         for left in (*staging.glob("*"), *staging.glob("sources/*/*"), *unfinished):
-            if left.name == "sources" or left.stat().st_mtime > time() - STAGING_KEPT_SECONDS:
+            if left.name in ("sources", "duckdb") or left.stat().st_mtime > time() - STAGING_KEPT_SECONDS:
                 continue
             if left.is_dir():
                 shutil.rmtree(left)
