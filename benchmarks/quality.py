@@ -3,14 +3,15 @@
 from pathlib import Path
 
 from benchmarks.measure import Figure, python
-from benchmarks.whole import kho_in
+from benchmarks.whole import kho_in, sample_servers
 
 
 def measure(folder: Path) -> list[Figure]:
     """Needs the warehouse that `benchmarks.whole` loads into ``folder``: delivers everything once more, with other rows."""
     kho = kho_in(folder)
     kho("samples", "--seed", "7")
-    kho("run")
+    with sample_servers(folder):
+        kho("run")
     quality = kho("quality")
     alone = python("import great_expectations")
     return [
