@@ -14,7 +14,7 @@ run: $(VENV)/run.ok  ## install, make samples on first use, load everything, ser
 test: $(VENV)/dev.ok lint  ## everything that CI runs
 	@command -v chromium >/dev/null && command -v mariadb-install-db >/dev/null && ls /usr/lib/*/odbc/libmaodbc.so >/dev/null 2>&1 \
 		|| { apt-get update -qq && apt-get install -y -qq chromium mariadb-server odbc-mariadb >/dev/null; }
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/dev.ok
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from catalog.access.tokens import Token, Tokens
 from catalog.cli.terminal import Exit, JsonOption, console, fail, known_contract, known_register, out, print_json
@@ -40,7 +40,7 @@ def sources(
     if as_json:
         print_json(rows)
     else:
-        table = Table("dataset", "from", "address", "last read", "trouble")
+        table = Table(Column("dataset", no_wrap=True), "from", "address", "last read", "trouble")
         for row in rows:
             told = row["found"] if test else row["trouble"] or ""
             label = f"{row['server']} ({row['kind']}{', SYNTHETIC' if row['synthetic'] else ''})"

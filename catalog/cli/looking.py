@@ -7,7 +7,7 @@ import duckdb
 import pyarrow.csv
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from catalog.cli.terminal import Exit, JsonOption, console, fail, known_contract, known_register, out, print_json
 from pipelines.formula_guard import guarded
@@ -44,7 +44,7 @@ def status(as_json: JsonOption = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table("dataset", "release", "rows", "quality", "freshness", "to do")
+    table = Table(Column("dataset", no_wrap=True), "release", "rows", "quality", "freshness", "to do")
     for row in rows:
         table.add_row(
             str(row["dataset"]),
@@ -82,7 +82,7 @@ def search(
     elif not hits:
         console.print("Không tìm thấy / nothing found")
     else:
-        table = Table("dataset", "title", "access", show_header=False, box=None)
+        table = Table(Column("dataset", no_wrap=True), "title", "access", show_header=False, box=None)
         for hit in hits:
             contract = catalogue.entries[hit].contract
             table.add_row(hit, f"{contract.title} / {contract.title_en}", contract.access)

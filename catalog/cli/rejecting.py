@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import duckdb
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from catalog.cli.running import report, take_in
 from catalog.cli.terminal import Exit, JsonOption, console, fail, known_contract, known_register, out, print_json
@@ -65,7 +65,7 @@ def _overview(where: Settings, register: Register, as_json: bool) -> None:
     if as_json:
         print_json([asdict(d) for d in found])
         return
-    table = Table("dataset", "delivery", "received", "file", "outcome", "rows held")
+    table = Table(Column("dataset", no_wrap=True), "delivery", "received", "file", "outcome", "rows held")
     for d in found:
         table.add_row(d.dataset, d.delivery_id[:8], f"{d.received_at:%Y-%m-%d %H:%M}", escape(d.file_name), d.outcome, f"{d.open_rows:,}")
     out.print(table)

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.polluted import cp1258, tcvn3, vni
@@ -51,7 +51,9 @@ def test_proper_vietnamese_is_left_alone(chosen: list[str]) -> None:
 
 @given(st.lists(st.sampled_from(vocabulary()), min_size=12, max_size=40, unique_by=str.lower), st.sampled_from([tcvn3, vni]))
 def test_a_column_of_legacy_words_is_recognised_as_what_it_is(chosen: list[str], encode: object) -> None:
-    assert evidence([encode(w) for w in chosen]).verdict(3) == encode.__name__  # type: ignore[operator,attr-defined]
+    found = evidence([encode(w) for w in chosen])  # type: ignore[operator]
+    assume(2 * found.before <= found.words)  # words that are spelt right in both alphabets decide nothing
+    assert found.verdict(3) == encode.__name__  # type: ignore[attr-defined]
 
 
 @given(st.lists(st.text(alphabet=st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=12), max_size=20))
