@@ -1,6 +1,7 @@
 """pandera schema → what the scan tests: one boolean in SQL per check, with the reason a clerk is told."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import sqlglot
@@ -112,6 +113,7 @@ def _closed_list(column: Column, allowed: list[Any]) -> Test:
     )
 
 
+@lru_cache(maxsize=4096)
 def without_joins(expression: str) -> str:
     """The rule with its longer lists searched where they stand: DuckDB makes a join of each `IN` (see `one_of`)."""
     if " IN (" not in expression:

@@ -5,6 +5,7 @@ The scan is streaming: text in, typed columns and masks out, whatever the size o
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from pipelines.contract import Contract
 from pipelines.gate.forms import Form
@@ -40,15 +41,15 @@ class Scan:
     """Contract column → delivery column."""
     forms: dict[str, Form] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def faults(self) -> list[Bit]:
         return _bits("_mask", [t for t in self._tests if t.level == "error"])
 
-    @property
+    @cached_property
     def marks(self) -> list[Bit]:
         return _bits("_mark", [t for t in self._tests if t.level != "error"])
 
-    @property
+    @cached_property
     def _tests(self) -> list[Test]:
         originals = {column: _original(column) for column, name in self.columns.items() if name in self.source.raw}
         broken = [

@@ -68,7 +68,7 @@ def _opened(connection: duckdb.DuckDBPyConnection, file: Path, contract: Contrac
         if suffix in DELIMITED:
             source = read_delimited(connection, file, contract, careful)
         elif suffix in SPREADSHEETS:
-            source = read_spreadsheet(connection, file, contract)
+            return read_spreadsheet(connection, file, contract)
         elif suffix in JSON:
             source = read_json(connection, file, contract)
         elif suffix == ".xml":

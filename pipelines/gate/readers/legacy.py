@@ -105,15 +105,25 @@ class Evidence:
         return f"{self.after[charset]}/{self.words} từ đúng chính tả sau khi chuyển, trước đó {self.before}/{self.words} · words spelt right after, before"
 
 
+def tokens_of(texts: Iterable[str]) -> frozenset[str]:
+    """The distinct words of the texts with something beyond ASCII in them."""
+    return frozenset(token for text in set(texts) if SUSPECT.search(text) for token in TOKEN.findall(text))
+
+
 def evidence(texts: Iterable[str]) -> Evidence:
     """Weigh texts; with nothing but ASCII and proper Vietnamese among them, the alphabets are not even tried."""
-    tokens = {token for text in texts if SUSPECT.search(text) for token in TOKEN.findall(text)}
+    return weighed(tokens_of(texts))
+
+
+def weighed(tokens: frozenset[str]) -> Evidence:
+    """Weigh words."""
     before = sum(map(_spelt, tokens))
     if before == len(tokens):
         return Evidence(len(tokens), before, {})
     return Evidence(len(tokens), before, {c: sum(_spelt(unicode_of(token, c)) for token in tokens) for c in LEGACY_ENCODINGS})
 
 
+@lru_cache(maxsize=100_000)
 def _spelt(token: str) -> bool:
     found = words(token)
     return bool(found) and all(map(is_syllable, found)) and len("".join(found)) >= len(token.strip("“”‘’…–—«»\u00a0")) - 1
@@ -122,23 +132,21 @@ def _spelt(token: str) -> bool:
 def charsets_of(columns: Mapping[str, list[str]], contract: Contract | None) -> dict[str, tuple[str, str]]:
     """Column → (the legacy alphabet that it is written in, why), of the columns that are."""
     pinned = _pinned(contract)
-    found = {name: evidence(texts) for name, texts in columns.items()}
-    shared = pinned or evidence(text for texts in columns.values() for text in texts).verdict(1)
+    tokens = {name: tokens_of(texts) for name, texts in columns.items()}
+    found = {name: weighed(words) for name, words in tokens.items()}
+    shared = pinned or weighed(frozenset().union(*tokens.values())).verdict(1)
     charsets = {
-        name: pinned
-        or e.verdict(ENOUGH_WORDS)
-        or (shared if shared and (_gains(e, shared) or _follows(e, shared, columns[name])) else None)
+        name: pinned or e.verdict(ENOUGH_WORDS) or (shared if shared and (_gains(e, shared) or _follows(e, shared, tokens[name])) else None)
         for name, e in found.items()
     }
     return {name: (charset, found[name].says(charset)) for name, charset in charsets.items() if charset}
 
 
-def _follows(found: Evidence, charset: str, texts: list[str]) -> bool:
+def _follows(found: Evidence, charset: str, tokens: frozenset[str]) -> bool:
     """Whether a column of few words goes with the sheet around it: `Sè hé` is spelt right as it stands, and as `Số hộ`.
 
     A letter that no legacy alphabet has shows that the column is Unicode.
     """
-    tokens = {token for text in texts if SUSPECT.search(text) for token in TOKEN.findall(text)}
     foreign = any(ord(c) > 0xFF and ord(c) not in C1_OF_WINDOWS for token in tokens for c in token)
     after = sum(_spelt(unicode_of(token, charset)) for token in tokens)
     return bool(tokens) and not foreign and after >= max(found.before, CLEAR_SHARE * len(tokens))
@@ -154,9 +162,10 @@ def recognise(connection: duckdb.DuckDBPyConnection, source: Source, contract: C
     names = ", ".join(f"CAST({quote(h)} AS VARCHAR)" for h in source.header)
     sample = connection.execute(f"SELECT {names} FROM {source.relation} LIMIT {SAMPLE_ROWS}").fetchnumpy() if source.header else {}
     columns = [[v for v in values if isinstance(v, str)] for values in sample.values()]
-    found = [evidence(values) for values in columns]
+    tokens = [tokens_of(values) for values in columns]
+    found = [weighed(words) for words in tokens]
     of_header = evidence(source.header)
-    pool = evidence([*source.header, *(v for values in columns for v in values)])
+    pool = weighed(tokens_of(source.header).union(*tokens))
     shared = pinned or pool.verdict(1)
     if not shared and not any(e.verdict(ENOUGH_WORDS) for e in found):
         return source

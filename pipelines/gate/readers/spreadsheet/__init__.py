@@ -17,6 +17,7 @@ import polars as pl
 from pipelines.contract import Contract
 from pipelines.gate.headers import fold, match
 from pipelines.gate.readers.delimited import read_delimited
+from pipelines.gate.readers.legacy import recognise
 from pipelines.gate.readers.source import Decision, Source, Unreadable, rows_left_out
 from pipelines.gate.readers.spreadsheet.charset import in_unicode
 from pipelines.gate.readers.spreadsheet.header import SEARCHED, Header, find_header, stated_unit
@@ -44,7 +45,7 @@ def read_spreadsheet(connection: duckdb.DuckDBPyConnection, file: Path, contract
     """
     book = open_workbook(file)
     if book.kind == "text":
-        source = read_delimited(connection, file, contract)
+        source = recognise(connection, read_delimited(connection, file, contract), contract)
         said = Decision("kind", "text", "tên là sổ tính, nội dung là văn bản / named a workbook, but is text")
         return replace(source, decisions=(said, *source.decisions))
     parts, passed_over = _parts(book, contract)
