@@ -217,6 +217,8 @@ class Store:
         with self._mutex:
             if self._gate is None:
                 self._gate = connect("700MB")
+                # The scan's hundreds of small expressions share little: looking for it takes as long as reading a small file.
+                self._gate.execute("SET disabled_optimizers = 'common_subexpressions'")
                 self._gate.execute(f"SET temp_directory = {literal(self.settings.staging / 'duckdb')}")
             if self.snapshot() and not self._gate.execute("SELECT 1 FROM duckdb_databases() WHERE database_name = 'lake'").fetchone():
                 self._gate.execute(self._attach("READ_ONLY"))

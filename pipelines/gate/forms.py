@@ -104,27 +104,29 @@ def forms(
     rows = f"SELECT * FROM {relation} LIMIT {limit}" if limit else f"SELECT * FROM {relation}"
     answers = connection.execute(f"SELECT {', '.join(questions)} FROM ({rows})").fetchone()
     assert answers is not None
-    counts = iter(int(n) for n in answers)
+    said = iter(answers)
     for column in numbers:
-        found[column.name] = _number_form(column, *(next(counts) for _ in range(5)))
+        kinds = next(said) or {}
+        after_point, after_comma = kinds.get("either.", 0), kinds.get("either,", 0)
+        either = kinds.get("either", 0) + after_point + after_comma
+        found[column.name] = _number_form(column, kinds.get("point", 0), kinds.get("comma", 0), either, after_point, after_comma)
     for column in dates:
-        found[column.name] = _date_form(*(next(counts) for _ in range(6)))
+        found[column.name] = _date_form(*(int(next(said)) for _ in range(6)))
     return found
 
 
 def _number_questions(name: str) -> list[str]:
-    x = f"trim(CAST({quote(name)} AS VARCHAR))"
-    matches = lambda pattern: f"count(*) FILTER (regexp_full_match({bare(x)}, {literal(pattern)}))"
-    return [
-        matches(SURE_POINT),
-        matches(SURE_COMMA),
-        matches(EITHER),
-        # Thousands of a whole number end in anything; decimals of a whole number are zeros.
-        *(
-            f"count(*) FILTER (regexp_full_match({bare(x)}, '[+-]?[1-9][0-9]{{0,2}}[{mark}][0-9]{{3}}') AND NOT ends_with({x}, '000'))"
-            for mark in ".,"
-        ),
-    ]
+    """How many values of each kind: one look at a value, mostly at its first pattern."""
+    digits = bare(f"trim(CAST({quote(name)} AS VARCHAR))")
+    matches = lambda pattern: f"regexp_full_match({digits}, {literal(pattern)})"
+    kind = f"""
+        CASE WHEN {matches(PLAIN)} THEN 'plain' WHEN {matches(SURE_POINT)} THEN 'point' WHEN {matches(SURE_COMMA)} THEN 'comma'
+             WHEN {matches(EITHER)} THEN CASE
+                 -- Thousands of a whole number end in anything; decimals of a whole number are zeros.
+                 WHEN ends_with({digits}, '000') THEN 'either' WHEN contains({digits}, '.') THEN 'either.' ELSE 'either,' END
+             ELSE '' END
+    """
+    return [f"histogram({kind})"]
 
 
 def _number_form(column: Column, point: int, comma: int, either: int, after_point: int, after_comma: int) -> Form:

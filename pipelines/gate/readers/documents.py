@@ -12,7 +12,7 @@ import numpy as np
 from pipelines.contract import Contract
 from pipelines.gate.headers import fold, known_names
 from pipelines.gate.readers.encodings import BOMS, HEAD, Encoding, transcode
-from pipelines.gate.readers.objects import of_objects
+from pipelines.gate.readers.objects import flat_header, of_objects
 from pipelines.gate.readers.scratch import Scratch
 from pipelines.gate.readers.source import Decision, Source, Unreadable
 from pipelines.gate.readers.xml import write_rows
@@ -43,10 +43,13 @@ def read_json(connection: duckdb.DuckDBPyConnection, file: Path, contract: Contr
     _not_too_deep(file)
     decisions: tuple[Decision, ...] = ()
     start = head.lstrip()
-    if start.startswith(b"["):
-        rows = f"SELECT json FROM read_json_objects({literal(file)}, format = 'array')"
-    elif _is_lines(start):
-        rows = f"SELECT json FROM read_json_objects({literal(file)}, format = 'newline_delimited')"
+    layout = "array" if start.startswith(b"[") else "newline_delimited" if _is_lines(start) else None
+    if layout:
+        rows = f"SELECT json FROM read_json_objects({literal(file)}, format = {literal(layout)})"
+        if header := flat_header(connection, rows):
+            columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in header)
+            relation = f"read_json({literal(file)}, format = {literal(layout)}, columns = {{{columns}}})"
+            return Source(relation, header, first_row=1, plain=True, scratch=scratch)
     else:
         rows, decisions = _inside(connection, file, contract)
     rows = _features(connection, rows)

@@ -17,6 +17,8 @@ from pipelines.sql import literal, quote
 
 FAULT = "_kho_fault"
 XML_SAMPLE = 200
+FLAT_KINDS = 1_000
+"""Different sets of keys among the rows of a flat file."""
 XML_FUNCTION = "kho_xml_as_json"
 
 
@@ -55,6 +57,26 @@ def of_objects(connection: duckdb.DuckDBPyConnection, rows: str, contract: Contr
     fault = f", CASE WHEN json_type(json) <> 'OBJECT' THEN 'nested' END AS {FAULT}" if others else ""
     relation = f"(SELECT {', '.join(items)}{f', {FAULT}' if others else ''} FROM (SELECT {lists}{fault} FROM ({rows})))"
     return Source(relation, names, first_row=1, fault=FAULT if others else None, decisions=(*decisions, *told))
+
+
+def flat_header(connection: duckdb.DuckDBPyConnection, rows: str) -> list[str]:
+    """The keys of all rows, where every row is an object of plain values: DuckDB reads those three times as fast. Else empty.
+
+    A bracket or tag anywhere, be it in a text, leaves the rows to `of_objects`.
+    """
+    found = connection.execute(
+        f"""
+        SELECT keys, bool_or(contains(substr(text, 2), '{{') OR contains(text, '[') OR contains(text, '<'))
+        FROM (SELECT CASE WHEN json_type(json) = 'OBJECT' THEN json_keys(json) END AS keys, CAST(json AS VARCHAR) AS text FROM ({rows}))
+        GROUP BY keys
+        LIMIT {FLAT_KINDS + 1}
+        """
+    ).fetchall()
+    if len(found) > FLAT_KINDS or any(keys is None or nested for keys, nested in found):
+        return []
+    header = list(dict.fromkeys(key for keys, _ in sorted(found, key=lambda f: -len(f[0])) for key in keys))
+    fit = len({key.lower() for key in header}) == len(header) <= MAX_COLUMNS and all(key.strip() and "\x00" not in key for key in header)
+    return header if fit else []
 
 
 def _structure(connection: duckdb.DuckDBPyConnection, rows: str, column: str) -> tuple[dict[str, Any], int, int]:

@@ -15,7 +15,8 @@ from pipelines.gate.readers.spreadsheet.sheet import Sheet
 
 def in_unicode(sheet: Sheet, contract: Contract | None) -> tuple[Sheet, tuple[Decision, ...]]:
     """The sheet with every column in Unicode; itself where nothing is legacy."""
-    texts = {name: [t for t in sheet.cells.get_column(name).head(SAMPLE_ROWS) if isinstance(t, str)] for name in sheet.columns}
+    sample = sheet.cells.head(SAMPLE_ROWS)
+    texts = {name: sample.get_column(name).drop_nulls().unique(maintain_order=True).to_list() for name in sheet.columns}
     found = charsets_of(texts, contract)
     if not found:
         return sheet, ()
