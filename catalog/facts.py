@@ -45,7 +45,10 @@ class Delivery:
     rows_quarantined: int
     rows_total: int
     release: int | None
+    rows_left_out: int | None
     reasons: tuple[Reason, ...]
+    reading: tuple[tuple[str, str, str], ...] = ()
+    """(what, value, evidence) of what was decided about the file."""
 
 
 @dataclass(frozen=True)
@@ -92,18 +95,18 @@ def _read(connection: duckdb.DuckDBPyConnection, snapshot: int) -> Facts:
     at = f"AT (VERSION => {int(snapshot)})"
     columns = (
         "delivery_id, received_at, finished_at, file_name, bytes, sha256, synthetic, contract_version, outcome, "
-        "rows_read, rows_accepted, rows_quarantined, rows_total, release"
+        "rows_read, rows_accepted, rows_quarantined, rows_total, release, rows_left_out"
     )
     deliveries: dict[str, list[Delivery]] = {}
-    for dataset, reasons, *values in connection.execute(
+    for dataset, reasons, reading, *values in connection.execute(
         f"""
-        SELECT dataset, reasons, {columns}
+        SELECT dataset, reasons, reading, {columns}
         FROM kho.ledger {at}
         QUALIFY row_number() OVER (PARTITION BY dataset ORDER BY finished_at DESC, release DESC NULLS LAST) <= {LEDGER_DEPTH}
         ORDER BY dataset, finished_at DESC, release DESC NULLS LAST
         """
     ).fetchall():
-        deliveries.setdefault(dataset, []).append(Delivery(*values, reasons=_reasons(reasons)))  # type: ignore[misc]  # columns end before it
+        deliveries.setdefault(dataset, []).append(Delivery(*values, reasons=_reasons(reasons), reading=_reading(reading)))  # type: ignore[misc]  # columns end before it
     newest = f"SELECT arg_max(delivery_id, release) FROM kho.ledger {at} WHERE release IS NOT NULL GROUP BY dataset"
     checks: dict[str, list[CheckResult]] = {}
     for dataset, *values in connection.execute(
@@ -131,6 +134,10 @@ def _read(connection: duckdb.DuckDBPyConnection, snapshot: int) -> Facts:
         expectations,
         runs,
     )
+
+
+def _reading(text: str | None) -> tuple[tuple[str, str, str], ...]:
+    return tuple((d["what"], d["value"], d.get("evidence", "")) for d in json.loads(text or "[]"))
 
 
 def _reasons(text: str | None) -> tuple[Reason, ...]:

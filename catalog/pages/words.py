@@ -200,6 +200,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "ds.releases": ("Phiên bản phát hành", "Releases"),
     "ds.ledger": ("Sổ giao nhận", "Ledger"),
     "ds.ledger_note": ("Mỗi đợt giao một hàng, mới nhất trước.", "One row per delivery, newest first."),
+    "ledger.reading": ("Tệp đã được đọc thế nào", "How the file was read"),
+    "ledger.left_out": (
+        "{n} hàng của tệp không phải dữ liệu (tiêu đề, tổng, chữ ký…)",
+        "{n} rows of the file are no data (titles, totals, signatures…)",
+    ),
     "ds.quarantined": ("Giá trị bị giữ lại ở đợt giao gần nhất", "Values held back from the newest delivery"),
     "ds.lineage": ("Dòng dữ liệu", "Lineage"),
     "ds.upstream": ("Được tính từ", "Computed from"),

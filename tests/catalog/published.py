@@ -11,6 +11,7 @@ from pipelines.store import Store
 
 SECRET_NAME, SECRET_ILLNESS = "Nguyễn Thị Bí Mật", "bệnh chớ nói"
 """Stand in every personal column of the store (rows, profiles, quarantine), and nowhere else."""
+READING = '[{"what": "header_row", "value": "4–5", "evidence": "3 cột của hợp đồng"}]'
 SECRETS = {"ho_ten": SECRET_NAME, "benh": SECRET_ILLNESS}
 
 SEMANTIC_TYPES = {
@@ -134,7 +135,7 @@ def deliver(store: Store, id: str, rows: list[tuple], release: int | None = 1, o
             )
         held = 2 if outcome != "accepted" else 0
         connection.execute(
-            f"INSERT INTO kho.ledger VALUES ({', '.join('?' * 19)}, 0, '[]', NULL)",
+            f"INSERT INTO kho.ledger VALUES ({', '.join('?' * 19)}, 4, '{READING}', NULL)",
             [delivery, id, now, "giao.csv", 10, "ab" * 32, more.get("synthetic", False), "run", "1.2.0", "f", outcome, len(rows) + held,
              len(rows), held, len(rows), release, json.dumps(reasons), now, now],
         )  # fmt: skip

@@ -36,6 +36,11 @@ def test_synthetic_data_say_so(client):
     assert "DỮ LIỆU GIẢ LẬP (SYNTHETIC)" not in client.get("/datasets/tu-phap/luat-su").content.decode()
 
 
+def test_the_dataset_page_says_how_each_file_was_read(client):
+    text = client.get("/datasets/y-te/nha-thuoc?lang=en").content.decode()
+    assert "How the file was read" in text and "header_row" in text and "4–5" in text and "4 rows of the file are no data" in text
+
+
 def test_the_dataset_page_says_what_happened(client):
     text = client.get("/datasets/y-te/nguoi-hanh-nghe").content.decode()
     for part in ("Có hàng bị giữ lại", "sai mẫu", "2 lần", "giá trị hỏng", "không công bố", "SELECT ma, ten FROM y_te.nguoi_hanh_nghe"):
