@@ -118,7 +118,7 @@ from pyarrow import csv
 home = sys.argv[1]
 shutil.rmtree(home, ignore_errors=True)
 
-@dlt.resource(name="ho_so", primary_key="ma_ho_so", write_disposition="replace", schema_contract="freeze")
+@dlt.resource(name="ho_so", primary_key="ma_ho_so", write_disposition="replace")
 def rows():
     with csv.open_csv(sys.argv[2], csv.ReadOptions(block_size=64 << 20)) as batches:
         for batch in batches:
